@@ -1,0 +1,103 @@
+"""What of a command may reach an arm: a pure function, run before the vendor's own limits.
+
+The twists that may be applied form a convex set: a ball of tool speeds, a ball of turning rates and, on
+each axis, the speed from which the tool still stops before the workspace wall. A command is first cut to
+that set; the applied twist then moves towards it from the one before, itself cut to the set, by no more
+than the acceleration allows. So speed, turn and wall always hold, and a wall that is too near to stop
+gently for outranks the acceleration limit.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+
+from hardware.robot import Applied, Command, Limit, RobotSpec, RobotState, Vector, vector
+
+_ROUNDING = 1e-9  # relative; what lies within it of a limit is not cut again
+
+
+def limit(
+    command: Command, state: RobotState, previous: Applied | None, spec: RobotSpec, dt_s: float
+) -> Applied:
+    """The part of `command` that may be applied for the next `dt_s` seconds, and which limits cut it.
+
+    `state` says where the tool is. `previous` is what is being applied now; None means that nothing has
+    been yet, and the measured tool twist stands in for it. `dt_s` is the control period, not the time
+    since the last command: a pause earns no larger jump.
+
+    - Speed and turn are cut to their limits and keep their direction.
+    - Outward motion on an axis is cut to what still stops within `max_acceleration_m_s2` before the
+      wall, beyond the wall to zero. Motion back inside and along the wall is free.
+    - The velocity changes by at most `max_acceleration_m_s2` times `dt_s` towards what is left, and
+      turning reaches its own limit no sooner than the velocity does.
+    - An arm without a gripper is sent opening 0.
+
+    `limits` names exactly those that changed what the ones before them let through, so it is empty just
+    when the command passes untouched. Applying the function to its own result, all else equal, changes
+    nothing. Raises ValueError for a `dt_s` that is not positive and finite or a measurement that is not
+    finite.
+    """
+    if not 0.0 < dt_s < math.inf:
+        raise ValueError(f"dt_s is {dt_s}: it must be positive and finite")
+    before = vector(state.tool_twist, 6, "tool_twist") if previous is None else previous.command.twist
+    slowest, fastest = _axis_speeds(vector(state.tool_pos_m, 3, "tool_pos_m"), spec, dt_s)
+    acceleration = spec.max_acceleration_m_s2
+    turn_acceleration = acceleration * spec.max_turn_rad_s / spec.max_speed_m_s
+
+    speed_cut = _shorten(command.twist[:3], spec.max_speed_m_s)
+    turn_cut = _shorten(command.twist[3:], spec.max_turn_rad_s)
+    wall_cut = np.clip(speed_cut, slowest, fastest)
+    velocity_before = np.clip(_shorten(before[:3], spec.max_speed_m_s), slowest, fastest)
+    turn_before = _shorten(before[3:], spec.max_turn_rad_s)
+    velocity = np.clip(_approach(velocity_before, wall_cut, acceleration * dt_s), slowest, fastest)
+    turn = _approach(turn_before, turn_cut, turn_acceleration * dt_s)
+    gripper = command.gripper if spec.gripper else 0.0
+
+    acted = {
+        Limit.SPEED: not np.array_equal(speed_cut, command.twist[:3]),
+        Limit.TURN: not np.array_equal(turn_cut, command.twist[3:]),
+        Limit.WORKSPACE: not np.array_equal(wall_cut, speed_cut),
+        Limit.ACCELERATION: not (np.array_equal(velocity, wall_cut) and np.array_equal(turn, turn_cut)),
+        Limit.GRIPPER: gripper != command.gripper,
+    }
+    limits = tuple(name for name, did in acted.items() if did)
+    if not limits:
+        return Applied(command)
+    return Applied(replace(command, twist=np.concatenate([velocity, turn]), gripper=gripper), limits)
+
+
+def expire(state: RobotState, previous: Applied, spec: RobotSpec, dt_s: float) -> Applied:
+    """What is applied for the next `dt_s` seconds once the command behind `previous` has run out.
+
+    The tool slows down to a stop within the limits, the gripper keeps what it was told (letting go is
+    not safer), and EXPIRED is named before whatever else acted. Raises as `limit` does.
+    """
+    halted = limit(replace(previous.command, twist=np.zeros(6)), state, previous, spec, dt_s)
+    return Applied(halted.command, (Limit.EXPIRED, *halted.limits))
+
+
+def _axis_speeds(tool_pos_m: Vector, spec: RobotSpec, dt_s: float) -> tuple[Vector, Vector]:
+    """The least (<= 0) and greatest (>= 0) velocity of each axis that still stops before the wall.
+
+    v solves v * dt + v^2 / (2 * a) = d: a control period's travel and then the braking distance fill
+    the room d, so that braking from one period to the next never takes more than a.
+    """
+    room_m = np.maximum([tool_pos_m - spec.workspace_low_m, spec.workspace_high_m - tool_pos_m], 0.0)
+    speed = 2.0 * room_m / (dt_s + np.sqrt(dt_s**2 + 2.0 * room_m / spec.max_acceleration_m_s2))
+    return -speed[0], speed[1]
+
+
+def _shorten(wanted: Vector, longest: float) -> Vector:
+    """`wanted`, or where it is longer than `longest` the vector of that length in its direction."""
+    length = math.hypot(*wanted)
+    return wanted if length <= longest * (1.0 + _ROUNDING) else wanted * (longest / length)
+
+
+def _approach(before: Vector, wanted: Vector, step: float) -> Vector:
+    """`wanted` if it lies within `step` of `before`, otherwise the point `step` closer to it."""
+    change = wanted - before
+    distance = math.hypot(*change)
+    return wanted if distance <= step * (1.0 + _ROUNDING) else before + change * (step / distance)

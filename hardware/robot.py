@@ -1,0 +1,185 @@
+"""What every arm is to the rest of the project: one spec, one state, one command, one protocol.
+
+Units are SI and stand in the names; quaternions are (x, y, z, w); poses and twists are in the
+robot's base frame. A command is a velocity, never an offset, so that zero means stop and a command
+that runs out is safe.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Vector = NDArray[np.float64]
+
+
+class RobotError(Exception):
+    """Something about the arm or what was asked of it; the message names the value and what is valid."""
+
+
+class StaleStateError(RobotError):
+    """The newest state is older than the caller allowed."""
+
+
+class FaultError(RobotError):
+    """The arm is in a fault and does not move until a person clears it."""
+
+
+class SafeState(Enum):
+    """What the arm does when nothing may drive it any more."""
+
+    HOLD = "hold"  # zero velocity under power
+    BRAKE = "brake"  # brakes engage, power may go
+    LIMP = "limp"  # falls without power: never cut it while the arm is raised
+
+
+class Source(Enum):
+    """Who a command comes from."""
+
+    POLICY = "policy"
+    OPERATOR = "operator"
+    SCRIPT = "script"
+
+
+class Limit(Enum):
+    """A limit that changed a command on its way to the arm."""
+
+    EXPIRED = "expired"
+    SPEED = "speed"
+    TURN = "turn"
+    ACCELERATION = "acceleration"
+    WORKSPACE = "workspace"
+    GRIPPER = "gripper"
+
+
+def vector(value: Sequence[float] | Vector, size: int, name: str) -> Vector:
+    """`value` as a read-only float64 vector of `size` finite numbers, or a ValueError naming `name`."""
+    array = np.array(value, dtype=np.float64)
+    if array.shape != (size,):
+        raise ValueError(f"{name} has shape {array.shape}, expected ({size},)")
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.tolist()}: every number must be finite")
+    array.setflags(write=False)
+    return array
+
+
+@dataclass(frozen=True, eq=False)
+class RobotSpec:
+    """What an arm is and what it may do. Arrays have one entry a joint, or x, y, z."""
+
+    name: str
+    joint_names: tuple[str, ...]
+    joint_low_rad: Vector
+    joint_high_rad: Vector
+    joint_speed_limit_rad_s: Vector
+    workspace_low_m: Vector
+    workspace_high_m: Vector
+    max_speed_m_s: float
+    max_turn_rad_s: float
+    max_acceleration_m_s2: float
+    control_hz: float
+    gripper: bool
+    safe_state: SafeState
+    simulated: bool
+
+    def __post_init__(self) -> None:
+        joints = len(self.joint_names)
+        for name in ("joint_low_rad", "joint_high_rad", "joint_speed_limit_rad_s"):
+            object.__setattr__(self, name, vector(getattr(self, name), joints, name))
+        for name in ("workspace_low_m", "workspace_high_m"):
+            object.__setattr__(self, name, vector(getattr(self, name), 3, name))
+        if not (self.joint_low_rad < self.joint_high_rad).all():
+            raise ValueError("joint_low_rad must be below joint_high_rad for every joint")
+        if not (self.workspace_low_m < self.workspace_high_m).all():
+            raise ValueError("workspace_low_m must be below workspace_high_m on every axis")
+        for name in ("max_speed_m_s", "max_turn_rad_s", "max_acceleration_m_s2", "control_hz"):
+            if not 0 < getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be positive and finite")
+
+
+@dataclass(frozen=True, eq=False)
+class Command:
+    """A tool velocity to hold for at most `valid_for_s` seconds.
+
+    `twist` is (vx, vy, vz in m/s, wx, wy, wz in rad/s); `gripper` is the wanted opening,
+    0 closed to 1 open.
+    """
+
+    seq: int
+    twist: Vector
+    gripper: float
+    valid_for_s: float
+    source: Source
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "twist", vector(self.twist, 6, "twist"))
+        if not 0.0 <= self.gripper <= 1.0:
+            raise ValueError(f"gripper is {self.gripper}: it must be from 0 (closed) to 1 (open)")
+        if not 0.0 < self.valid_for_s <= 10.0:
+            raise ValueError(f"valid_for_s is {self.valid_for_s}: it must be above 0 and at most 10")
+        if self.seq < 0:
+            raise ValueError(f"seq is {self.seq}: it must not be negative")
+
+
+@dataclass(frozen=True, eq=False)
+class Applied:
+    """What the limits let through of a command, and which of them acted."""
+
+    command: Command
+    limits: tuple[Limit, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class RobotState:
+    """One reading of the arm. `gripper` is the measured opening, 0 closed to 1 open.
+
+    `tool_twist` is (m/s, rad/s) in the base frame; `wrench` is (N, Nm) at the tool, or None where the
+    arm cannot measure it; `applied` is the command that the limits let through last.
+    """
+
+    seq: int
+    time_ns: int
+    joint_pos_rad: Vector
+    joint_vel_rad_s: Vector
+    tool_pos_m: Vector
+    tool_quat_xyzw: Vector
+    tool_twist: Vector
+    gripper: float
+    wrench: Vector | None = None
+    faults: tuple[str, ...] = ()
+    applied: Applied | None = None
+
+
+@runtime_checkable
+class Robot(Protocol):
+    """An arm: simulated, fake, or real behind a wire.
+
+    `send` never blocks and never queues: the newest command replaces the one before it, and once its
+    `valid_for_s` has run out the arm holds still.
+    """
+
+    @property
+    def spec(self) -> RobotSpec:
+        """What this arm is; constant for the life of the object."""
+        ...
+
+    def read(self) -> RobotState:
+        """The newest state. Raises StaleStateError when there is none fresh enough."""
+        ...
+
+    def send(self, command: Command) -> Applied:
+        """Replace the command in force. Returns what the limits let through; raises FaultError."""
+        ...
+
+    def stop(self) -> None:
+        """Zero velocity now, whatever command is in force. Never raises because of a fault."""
+        ...
+
+    def close(self) -> None:
+        """Stop and release the arm. Calling it twice is fine."""
+        ...

@@ -1,0 +1,69 @@
+"""What can be drawn and judged of a moment: the arm's posture and where things are.
+
+A few hundred bytes a step. Arrays may carry leading dimensions, so one `Scene` is a moment or a whole
+episode, and everything computed from it (observations, success, an operator's opinion) is one
+vectorised function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+JOINTS = 7
+_FIXED = JOINTS + 1 + 1 + 3 + 4 + 3
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A moment (no leading dimension) or a run of T moments (leading dimension T).
+
+    joint_pos_rad (..., 7); gripper and gripper_target (...): opening and commanded opening,
+    0 closed to 1 open; tool_pos_m (..., 3); tool_quat_xyzw (..., 4); tool_vel_m_s (..., 3);
+    objects: name -> (..., 7) position in m and quaternion xyzw.
+    """
+
+    joint_pos_rad: Array
+    gripper: Array
+    gripper_target: Array
+    tool_pos_m: Array
+    tool_quat_xyzw: Array
+    tool_vel_m_s: Array
+    objects: Mapping[str, Array]
+
+    def pack(self) -> NDArray[np.float32]:
+        """One flat row a moment, (..., 19 + 7 * objects) float32, objects in their mapping's order."""
+        parts = [
+            self.joint_pos_rad,
+            np.asarray(self.gripper)[..., None],
+            np.asarray(self.gripper_target)[..., None],
+            self.tool_pos_m,
+            self.tool_quat_xyzw,
+            self.tool_vel_m_s,
+            *self.objects.values(),
+        ]
+        return np.concatenate(parts, axis=-1).astype(np.float32)
+
+    @staticmethod
+    def unpack(rows: NDArray[np.float32], objects: Sequence[str]) -> Scene:
+        """The inverse of `pack`, given the objects' names in order."""
+        expected = _FIXED + 7 * len(objects)
+        if rows.shape[-1] != expected:
+            raise ValueError(
+                f"a scene row has {rows.shape[-1]} numbers, expected {expected} for objects {list(objects)}"
+            )
+        wide = rows.astype(np.float64)
+        return Scene(
+            joint_pos_rad=wide[..., :7],
+            gripper=wide[..., 7],
+            gripper_target=wide[..., 8],
+            tool_pos_m=wide[..., 9:12],
+            tool_quat_xyzw=wide[..., 12:16],
+            tool_vel_m_s=wide[..., 16:19],
+            objects={name: wide[..., 19 + 7 * i : 26 + 7 * i] for i, name in enumerate(objects)},
+        )

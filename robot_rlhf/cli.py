@@ -1,0 +1,217 @@
+"""The command line: the only place where everything is wired together.
+
+Nothing heavy is imported before a command runs, so that --help is instant and works where torch and
+PyBullet are not installed. With --json a command prints exactly one line on stdout; whatever else is
+printed meanwhile, by whomever, goes to stderr.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import io
+import os
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, assert_never
+
+import msgspec
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from robot_rlhf import __version__
+from robot_rlhf.commands.arguments import Command, Demo, Doctor, Evaluate, Report, Train
+from robot_rlhf.commands.extras import EXTRAS, MissingExtraError, missing, need, pip_line
+from robot_rlhf.commands.parsing import PROGRAM, UsageError, parse
+from robot_rlhf.feedback.store import StoreError
+from robot_rlhf.report.summary import Summary, read_summary
+from robot_rlhf.session.run_folder import RunError, RunFolder
+
+if TYPE_CHECKING:
+    from robot_rlhf.commands.evaluate import Evaluation
+
+_OK, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+_TORCH_ERRORS = {  # where they are defined, since importing them here would load torch
+    "robot_rlhf.learning.checkpoint": "CheckpointError",
+    "robot_rlhf.learning.reward_fit": "FitError",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Do what `argv` (by default the process's own arguments) says; returns the exit code.
+
+    What a person can put right is said in one line on stderr: exit code 2 for words that make no sense,
+    1 for all else. A defect of the program shows its traceback, and with --debug everything does.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without our characters gets the text
+    words = list(sys.argv[1:] if argv is None else argv)
+    debug = "--debug" in words
+    words = [word for word in words if word != "--debug"]
+    if words == ["--version"]:
+        print(f"{PROGRAM} {__version__}")
+        return _OK
+    command: Command | None = None
+    try:
+        command = parse(words)
+        return _run(command)
+    except SystemExit as stop:  # a help text was shown
+        return _OK if stop.code is None else int(stop.code)
+    except KeyboardInterrupt:
+        _say(_how_to_go_on(command))
+        return _INTERRUPTED
+    except BrokenPipeError:  # whoever read stdout has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return _FAILED
+    except Exception as error:
+        line = _in_one_line(error, command)
+        if line is None or debug:
+            raise
+        _say(f"error: {' '.join(line.split())}")
+        return _USAGE if isinstance(error, UsageError) else _FAILED
+
+
+def _run(command: Command) -> int:
+    match command:
+        case Train():
+            with _stdout_kept_clean(command.json):
+                summary = _train(command)
+            _show(summary, _summary_table(summary, command.out), command.json)
+        case Evaluate():
+            with _stdout_kept_clean(command.json):
+                result = _evaluate(command)
+            _show(result, result.table(), command.json)
+        case Report():
+            print(_report(command.run))
+        case Doctor():
+            from robot_rlhf.commands.doctor import diagnose
+
+            with _stdout_kept_clean(command.json):
+                diagnosis = diagnose(command.out)
+            _show(diagnosis, diagnosis.table(), command.json, on_stdout=True)
+            return _OK if diagnosis.healthy else _FAILED
+        case _:
+            assert_never(command)
+    return _OK
+
+
+def _train(command: Train) -> Summary:
+    """Begin a run, go on with it, or say that it has ended."""
+    out = command.out
+    resumes = command.run.resume and RunFolder.is_begun(out)
+    if resumes and (summary := _summary_of(out)) is not None:
+        _say(f"{out} is finished: there is nothing to resume")
+        return summary
+    need("demo" if isinstance(command, Demo) else "train", "sim", "learn")
+    if isinstance(command, Demo) and not command.headless and _has_display():
+        _say("the console with a window is still to come, so this demo runs headless")
+    run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
+    with contextlib.closing(run):
+        from robot_rlhf.commands.train import train
+
+        settings = run.config
+        _say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
+        return train(run)
+
+
+def _evaluate(command: Evaluate) -> Evaluation:
+    need("evaluate", "sim", "learn")
+    from robot_rlhf.commands.evaluate import evaluate_expert, evaluate_trained
+
+    with Console(stderr=True).status(f"{command.episodes} episodes"):
+        if command.run is not None:
+            return evaluate_trained(command.run, command.episodes, command.seed)
+        return evaluate_expert(str(command.task), command.episodes, command.seed)
+
+
+def _report(run: Path) -> Path:
+    need("report", "learn")
+    from robot_rlhf.commands.report import write_run_report
+
+    if missing("sim"):
+        _say(f"the report has no clips, since nothing here draws them: {pip_line(['sim'])}")
+    return write_run_report(run)
+
+
+def _summary_of(run: Path) -> Summary | None:
+    try:
+        return read_summary(run)
+    except ValueError as error:
+        raise RunError(str(error)) from error
+
+
+def _summary_table(summary: Summary, out: Path) -> Table:
+    """How a run ended, for a person."""
+    table = Table(show_header=False, show_edge=False, box=None)
+    low, high, episodes = summary.wilson_low, summary.wilson_high, summary.episodes
+    table.add_row(
+        "success", f"{summary.success_rate:.0%} of {episodes} fresh starts ({low:.0%} to {high:.0%})"
+    )
+    table.add_row("operator", f"{summary.operator_seconds / 60:.1f} min active")
+    table.add_row("wall time", f"{summary.wall_seconds / 60:.1f} min, {summary.environment_steps:,} steps")
+    table.add_row("report", Text(str(out / "report.html")))
+    return table
+
+
+def _show(result: msgspec.Struct, table: Table, as_json: bool, on_stdout: bool = False) -> None:
+    """The one line of --json on stdout, or for a person a table, by default where the progress was."""
+    if as_json:
+        print(msgspec.json.encode(result).decode())
+    else:
+        Console(stderr=not on_stdout).print(table)
+
+
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+
+
+def _say(line: str) -> None:
+    print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+
+
+def _how_to_go_on(command: Command | None) -> str:
+    if isinstance(command, Train) and RunFolder.is_begun(command.out):
+        name = "demo --headless" if isinstance(command, Demo) else "train"
+        return f"stopped and saved; to go on: {PROGRAM} {name} --resume --out {shlex.quote(str(command.out))}"
+    return "stopped"
+
+
+@contextlib.contextmanager
+def _stdout_kept_clean(on: bool) -> Iterator[None]:
+    """Sends to stderr whatever is printed meanwhile, also by libraries that are written in C."""
+    if not on:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        libc.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
+def _in_one_line(error: Exception, command: Command | None) -> str | None:
+    """What to tell a person about an error that they can put right; None for a defect of ours."""
+    loaded = [getattr(sys.modules[m], name) for m, name in _TORCH_ERRORS.items() if m in sys.modules]
+    if isinstance(error, (UsageError, RunError, StoreError, MissingExtraError, FloatingPointError, *loaded)):
+        return str(error)
+    if isinstance(error, ModuleNotFoundError):
+        package = (error.name or "").partition(".")[0]
+        extras = [extra for extra, packages in EXTRAS.items() if package in packages]
+        return f"{package} is not installed: {pip_line(extras)}" if extras else None
+    if isinstance(error, OSError) and error.strerror is not None:
+        where = error.filename or (command.out if isinstance(command, Train) else None)
+        return f"{where}: {error.strerror}" if where else error.strerror
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

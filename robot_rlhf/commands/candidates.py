@@ -1,0 +1,38 @@
+"""What cloning alone makes of the same demonstrations: the policies that feedback has to beat."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+from robot_rlhf.learning.cloning import ChunkedClone
+from robot_rlhf.learning.sac import SAC
+from robot_rlhf.session.evaluation import Plain, Result, evaluate
+from robot_rlhf.session.learner import clone_policy
+from robot_rlhf.session.lockstep import LockstepSession
+from robot_rlhf.session.seeds import Purpose, generator, seed_of
+from sim.env import TaskEnv
+
+
+class Candidates:
+    """Clones from a session's demonstrations, evaluated on the same starts as its policy."""
+
+    def __init__(self, session: LockstepSession) -> None:
+        self._session = session
+
+    def evaluated(self, episodes: int) -> Iterator[tuple[Literal["clone", "chunked_clone"], Result]]:
+        """The single-step and the chunked clone; nothing where there were no demonstrations."""
+        session = self._session
+        demonstrations = session.to_imitate()
+        if not demonstrations:
+            return
+        config = session.config
+        env = TaskEnv(config.task, config.control_hz, end_on_success=True)
+        single = SAC(env.obs_size, env.axes, config.sac, seed_of(config.seed, Purpose.POLICY))
+        clone_policy(single, demonstrations, config)
+        actor = Plain(lambda obs: single.act(obs, deterministic=True))
+        yield "clone", evaluate(env, actor, episodes, config.seed)
+        chunked = ChunkedClone(env.obs_size, env.axes, config.clone, seed_of(config.seed, Purpose.CHUNKED))
+        chunked.fit(demonstrations, generator(config.seed, Purpose.CHUNKED))
+        yield "chunked_clone", evaluate(env, chunked, episodes, config.seed)
+        env.close()

@@ -1,0 +1,87 @@
+"""`evaluate`: a policy acts alone from fresh starts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+import torch
+from rich.table import Table
+
+from robot_rlhf.commands.trained import read_learner
+from robot_rlhf.feedback.hands import Hands, HandsConfig
+from robot_rlhf.report.statistics import wilson
+from robot_rlhf.session.evaluation import Actor, Float32, Plain, evaluate
+from robot_rlhf.session.presets import preset
+from robot_rlhf.session.rollout import hand_action
+from robot_rlhf.session.run_folder import RunError
+from sim.env import SPEED_M_S, TaskEnv
+
+
+class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
+    """How often a policy succeeded over `episodes` fresh starts, with the 95% Wilson interval, and the
+    mean length of an episode in steps."""
+
+    success_rate: float
+    wilson_low: float
+    wilson_high: float
+    episodes: int
+    mean_length: float
+
+    def table(self) -> Table:
+        """The same for a person."""
+        table = Table("success", "95% interval", "episodes", "mean length")
+        interval = f"{self.wilson_low:.0%} to {self.wilson_high:.0%}"
+        steps = f"{self.mean_length:.0f} steps"
+        table.add_row(f"{self.success_rate:.0%}", interval, str(self.episodes), steps)
+        return table
+
+
+def evaluate_trained(run: Path, episodes: int, seed: int) -> Evaluation:
+    """The newest policy of the run at `run`, which stays as it is. Raises RunError where there is none
+    yet, and what `read_learner` raises."""
+    config, learner = read_learner(run)
+    if learner is None:
+        raise RunError(f"{run} has no checkpoint yet: let it train for longer, or --resume it")
+    torch.set_num_threads(config.threads)
+    sac = learner.sac
+    actor = Plain(lambda obs: sac.act(obs, deterministic=True, averaged=True))
+    env = TaskEnv(config.task, config.control_hz, end_on_success=True)
+    return _evaluate(env, actor, episodes, seed)
+
+
+def evaluate_expert(task: str, episodes: int, seed: int) -> Evaluation:
+    """The task's scripted expert, driven by ideal hands: what the task allows."""
+    env = TaskEnv(task, preset(task).control_hz, end_on_success=True)
+    return _evaluate(env, ExpertActor(env), episodes, seed)
+
+
+class ExpertActor:
+    """Drives `env` as its task's expert would, looking at the scene instead of the observation."""
+
+    def __init__(self, env: TaskEnv) -> None:
+        self._env = env
+        self._axes = 4 if env.task.uses_gripper else 3
+        self._hands = Hands(env.task.expert, HandsConfig(ideal=True), SPEED_M_S, env.control_hz)
+
+    def reset(self) -> None:
+        self._hands.begin(np.random.default_rng(0), may_botch=False)
+
+    def act(self, obs: Float32) -> Float32:
+        return hand_action(self._hands.drive(self._env.scene), self._axes)
+
+
+def _evaluate(env: TaskEnv, actor: Actor, episodes: int, seed: int) -> Evaluation:
+    try:
+        result = evaluate(env, actor, episodes, seed)
+    finally:
+        env.close()
+    low, high = wilson(result.succeeded, episodes)
+    return Evaluation(
+        success_rate=result.success_rate,
+        wilson_low=low,
+        wilson_high=high,
+        episodes=episodes,
+        mean_length=result.mean_length,
+    )

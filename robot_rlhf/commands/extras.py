@@ -1,0 +1,45 @@
+"""Which packages each extra brings, and the one line that installs what a command lacks."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Iterable, Mapping
+
+EXTRAS: Mapping[str, tuple[str, ...]] = {
+    "sim": ("pybullet", "gymnasium"),
+    "learn": ("torch", "safetensors", "tensorboard", "matplotlib"),
+    "console": ("pygame",),
+    "export": ("pyarrow", "h5py", "minari"),
+}
+"""Extra -> its packages; each is imported by the name that it is installed by."""
+
+
+class MissingExtraError(Exception):
+    """A command needs a package that is not installed; the message has the pip line that brings it."""
+
+
+def missing(extra: str) -> tuple[str, ...]:
+    """The packages of an extra that are not installed. Nothing is imported to find out."""
+    return tuple(package for package in EXTRAS[extra] if not is_installed(package))
+
+
+def is_installed(package: str) -> bool:
+    """Whether `package` could be imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ModuleNotFoundError:
+        return False
+
+
+def pip_line(extras: Iterable[str]) -> str:
+    """What to type for these extras."""
+    return f'pip install "robot-rlhf[{",".join(extras)}]"'
+
+
+def need(command: str, *extras: str) -> None:
+    """Raises MissingExtraError naming what `command` lacks of these extras."""
+    absent = [package for extra in extras for package in missing(extra)]
+    if absent:
+        raise MissingExtraError(
+            f"{command} needs {' and '.join(absent)}, not installed here: {pip_line(extras)}"
+        )

@@ -1,0 +1,232 @@
+"""From words on the command line to typed arguments, and one clear line where they make no sense."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dataclasses
+import difflib
+import io
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, cast, get_type_hints
+
+import msgspec
+import tyro
+
+from robot_rlhf.commands.arguments import COMMANDS, Command, Evaluate, Train
+from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.presets import preset
+from robot_rlhf.session.run_folder import RunFolder, load_config, read_config
+from sim.task import make_task
+
+PROGRAM = "robot-rlhf"
+_ABOUT = """Train a robot arm's policy from a person's feedback: five kinds of it, one reward function.
+
+  robot-rlhf doctor                                   is everything here?
+  robot-rlhf demo --headless                          minutes; then open runs/pick_cube-0/report.html
+  robot-rlhf train --task push --seed 1 --out mine    the same, your way; --resume goes on with it
+  robot-rlhf evaluate mine --episodes 100             how often does it succeed alone?
+
+COMMAND --help tells what a command takes. --debug shows where an error arose, --version what this is."""
+_HELP, _HELP_ALL = ("-h", "--help"), "--help-all"
+_INLINED = ("settings", "run")  # groups of Train whose flags have no prefix
+
+
+class UsageError(Exception):
+    """What was asked for makes no sense; one line says why and what would."""
+
+
+def parse(words: Sequence[str]) -> Command:
+    """The command and its arguments. Raises UsageError, RunError for a --config file or a run folder
+    that is not in order, and SystemExit(0) after a help text."""
+    if not words:
+        raise UsageError(f"say what to do: {', '.join(COMMANDS)} (--help tells more)")
+    if words[0] not in COMMANDS and words[0] not in _HELP:
+        raise UsageError(f"there is no command {words[0]!r}{_hint(words[0], COMMANDS)}")
+    first = _parse(words, _starting_point(words))
+    if isinstance(first, Evaluate):
+        _check_evaluate(first)
+    if not isinstance(first, Train):
+        return first
+    if not (first.run.resume and RunFolder.is_begun(first.out)):
+        return first
+    stored = read_config(first.out)
+    file = first.run.config
+    resumed = cast(Train, _parse(words, stored if file is None else _overlaid(stored, file)))
+    _refuse_contradictions(stored, resumed.settings, first.out)
+    return dataclasses.replace(resumed, run=dataclasses.replace(resumed.run, out=first.out))
+
+
+def settings_of(value: Any, prefix: str = "") -> dict[str, Any]:
+    """A dataclass's settings by their dotted names, those of nested ones included."""
+    found: dict[str, Any] = {}
+    for item in dataclasses.fields(value):
+        inner = getattr(value, item.name)
+        if dataclasses.is_dataclass(inner):
+            found |= settings_of(inner, prefix if item.name in _INLINED else f"{prefix}{item.name}.")
+        else:
+            found[prefix + item.name] = inner
+    return found
+
+
+def flag(name: str) -> str:
+    """The flag of a setting: 'schedule.final_episodes' -> '--schedule.final-episodes'."""
+    return "--" + name.replace("_", "-")
+
+
+def _starting_point(words: Sequence[str]) -> RunConfig:
+    """The settings that flags are laid over: the task's own, and over those the --config file's."""
+    scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    for name in ("--task", "--config"):
+        scan.add_argument(name, nargs="?")
+    given, _ = scan.parse_known_args(list(words))
+    if given.config is None:
+        return preset(_valid_task(given.task or RunConfig().task))
+    file = Path(given.config)
+    return _overlaid(preset(_valid_task(given.task or load_config(file).task)), file)
+
+
+def _valid_task(name: str) -> str:
+    try:
+        return make_task(name).name
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _overlaid(base: RunConfig, file: Path) -> RunConfig:
+    """`base` with what the TOML `file` says laid over it."""
+    loaded = load_config(file)
+    try:
+        return cast(RunConfig, _laid_over(base, loaded, msgspec.toml.decode(file.read_bytes())))
+    except ValueError as error:
+        raise UsageError(f"{file}: {error}") from error
+
+
+def _laid_over(base: Any, loaded: Any, said: Mapping[str, Any]) -> Any:
+    """`base` with the fields of `loaded` that `said` names."""
+    fields = {
+        name: _laid_over(getattr(base, name), getattr(loaded, name), value)
+        if isinstance(value, dict)
+        else getattr(loaded, name)
+        for name, value in said.items()
+    }
+    return dataclasses.replace(base, **fields)
+
+
+def _parse(words: Sequence[str], settings: RunConfig) -> Command:
+    """One pass of tyro, its boxed complaints turned into a UsageError of one line."""
+    listing = words[0] in _HELP
+    brief = _HELP_ALL not in words and any(word in _HELP for word in words)
+    asked = ["--help" if word == _HELP_ALL else word for word in words]
+    complaint = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(complaint):
+            command, unknown = tyro.cli(
+                _union(settings, brief, listing),
+                prog=PROGRAM,
+                description=_ABOUT,
+                args=asked,
+                return_unknown_args=True,
+            )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+    except SystemExit as stop:
+        if not stop.code:
+            raise
+        raise UsageError(_in_one_line(complaint.getvalue())) from None
+    if unknown:
+        raise UsageError(_about_unknown(unknown, command))
+    if isinstance(command, Train):
+        _valid_task(command.settings.task)
+    return cast(Command, command)
+
+
+def _union(settings: RunConfig, brief: bool, listing: bool) -> Any:
+    """All commands as the union of types that tyro wants. `brief`: with no flags but the plain ones;
+    `listing`: each with the first line of what it says about itself."""
+    union: Any = None
+    for name, kind in COMMANDS.items():
+        about = (kind.__doc__ or "").partition("\n")[0] if listing else None
+        marked = tyro.conf.subcommand(name, description=about)
+        if issubclass(kind, Train):
+            chosen = _brief(kind, settings) if brief else kind(settings)
+            kind, marked = type(chosen), tyro.conf.subcommand(name, description=about, default=chosen)
+        one: Any = Annotated[kind, marked]
+        union = one if union is None else union | one
+    return union
+
+
+def _brief(kind: type[Train], settings: RunConfig) -> Train:
+    """The command with its sections of settings left out, for a help text that one can read."""
+    hints = get_type_hints(RunConfig)
+    hidden = [
+        (item.name, Annotated[hints[item.name], tyro.conf.Suppress], item)
+        for item in dataclasses.fields(RunConfig)
+        if dataclasses.is_dataclass(hints[item.name])
+    ]
+    plain = dataclasses.make_dataclass("RunConfig", hidden, bases=(RunConfig,), frozen=True)
+    shown = Annotated[plain, tyro.conf.arg(name="")]  # type: ignore[valid-type]
+    short = dataclasses.make_dataclass(kind.__name__, [("settings", shown)], bases=(kind,), frozen=True)
+    short.__doc__ = kind.__doc__
+    values = {item.name: getattr(settings, item.name) for item in dataclasses.fields(settings)}
+    return cast(Train, short(plain(**values)))
+
+
+def _in_one_line(box: str) -> str:
+    """What tyro says in a box: the text below its title, up to the next rule."""
+    said: list[str] = []
+    for line in box.splitlines()[1:]:
+        text = line.strip(" │╭╮╰╯")
+        if set(text) <= set("─-"):
+            if said:
+                break
+        else:
+            said.append(text)
+    text = re.sub(r"^Missing from ([\w -]+): (\S+) .*", r"\1 needs \2", " ".join(said))
+    return re.sub(r"^Error parsing [^-]\S*: ", "", text)  # the name of a section's class says nothing
+
+
+def _about_unknown(unknown: Sequence[str], command: Any) -> str:
+    """One line about words that no argument took, with the nearest flag that there is."""
+    word = next((one for one in unknown if one.startswith("-")), unknown[0])
+    if not word.startswith("-"):
+        return f"nothing takes the word {word!r}: --help tells what there is"
+    name = word.partition("=")[0]
+    flags = [flag(setting) for setting in settings_of(command) if setting not in _INLINED]
+    return f"there is no flag {name}{_hint(name.replace('_', '-'), flags)}"
+
+
+def _hint(word: str, valid: Sequence[str] | Mapping[str, Any]) -> str:
+    near = difflib.get_close_matches(word, valid, n=1)
+    if near:
+        return f", did you mean {near[0]}?"
+    return f" (there are {', '.join(valid)})" if len(valid) < 10 else ": --help-all tells what there is"
+
+
+def _check_evaluate(asked: Evaluate) -> None:
+    if asked.episodes < 1:
+        raise UsageError(f"--episodes is {asked.episodes}: it must be at least 1")
+    if asked.seed < 0:
+        raise UsageError(f"--seed is {asked.seed}: it must not be negative")
+    if asked.policy == "trained" and (asked.run is None or asked.task is not None):
+        raise UsageError("a trained policy comes from a run: robot-rlhf evaluate RUN, without --task")
+    if asked.policy == "expert" and (asked.run is not None or asked.task is None):
+        raise UsageError("the expert needs no run but a task: --policy expert --task TASK, without RUN")
+    if asked.task is not None:
+        _valid_task(asked.task)
+
+
+def _refuse_contradictions(stored: RunConfig, asked: RunConfig, out: Path) -> None:
+    """A run goes on with the settings that it was begun with, or not at all."""
+    then, now = settings_of(stored), settings_of(asked)
+    said = [
+        f"{flag(name)} {now[name]} (it was begun with {then[name]})"
+        for name in then
+        if then[name] != now[name]
+    ]
+    if said:
+        raise UsageError(
+            f"--resume of {out} contradicts {', '.join(said)}: leave that out, or choose another --out"
+        )

@@ -1,0 +1,329 @@
+"""The durable record of a run: everything that happens is written down before it is used.
+
+One SQLite file, `run.db`. A write method that returned has its data on the disk (write-ahead log,
+synchronous=FULL): killing the process at any moment loses nothing acknowledged. One process writes,
+any number read meanwhile; an object belongs to the thread that made it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import sqlite3
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path, PurePosixPath
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_rlhf.feedback import store_codec as codec
+from robot_rlhf.feedback import store_file
+from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.feedback.store_codec import Row, StoredEvent
+from robot_rlhf.feedback.store_file import StoreError
+from robot_rlhf.feedback.types import KIND_OF, Feedback, Kind, Preference, Query, Undo
+
+__all__ = ["Checkpoint", "OperatorSeconds", "Store", "StoreError", "StoredEvent", "Truth"]
+
+
+class OperatorSeconds(NamedTuple):
+    """Booked operator time: `active_s` at work, `attended_s` that plus the time spent watching."""
+
+    active_s: float
+    attended_s: float
+
+
+class Truth(NamedTuple):
+    """The simulation's own judgement of an episode: task reward (T,) float32, and success."""
+
+    task_reward: NDArray[np.float32]
+    success: bool
+
+
+class Checkpoint(NamedTuple):
+    """A saved state of the learner; `path` is relative to the run's folder, with forward slashes."""
+
+    step: int
+    path: str
+    created_ns: int
+
+
+class Store:
+    """A run's episodes, feedback, queries, operator time, checkpoints' index and notes.
+
+    Every method raises StoreError, with one line for a person, when the file or the data is not in
+    order; nothing of the failed call is stored then.
+    """
+
+    def __init__(self, path: Path, connection: sqlite3.Connection, lock: sqlite3.Connection | None) -> None:
+        """Used by `create`, `open` and `open_readonly`. `lock` is the writer's, None for a reader."""
+        self.path = path
+        self._connection = connection
+        self._lock = lock
+        self._depth = 0
+
+    @classmethod
+    def create(cls, path: str | os.PathLike[str]) -> Store:
+        """A new, empty store at `path`, which must not exist, opened for writing."""
+        store_file.create_file(Path(path))
+        return cls.open(path)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Store:
+        """The store at `path` for reading and writing. StoreError while another process has it so."""
+        path = Path(path)
+        connection = store_file.open_for_writing(path)
+        try:
+            lock = store_file.lock_writer(path)
+        except BaseException:
+            connection.close()
+            raise
+        return cls(path, connection, lock)
+
+    @classmethod
+    def open_readonly(cls, path: str | os.PathLike[str]) -> Store:
+        """The store at `path` for reading, also while another process writes."""
+        path = Path(path)
+        return cls(path, store_file.open_for_reading(path), None)
+
+    def close(self) -> None:
+        """Close the file. Calling it twice is fine."""
+        self._connection.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Everything inside is stored together when the block ends, or not at all when it raises.
+
+        Blocks may nest: an inner one that raises takes back its own part only, and is durable when the
+        outermost ends. For a reader it is one moment's view of the whole store.
+        """
+        name = f"level_{self._depth}"
+        outermost = self._depth == 0
+        if outermost:
+            self._run("BEGIN" if self._lock is None else "BEGIN IMMEDIATE")
+        elif not self._connection.in_transaction:
+            raise StoreError(f"{self.path}: an error has ended this transaction, nothing of it is stored")
+        else:
+            self._run(f"SAVEPOINT {name}")
+        self._depth += 1
+        try:
+            yield
+            self._run("COMMIT" if outermost else f"RELEASE {name}")
+        except BaseException:
+            if self._connection.in_transaction:  # a full disk has ended it already
+                self._run("ROLLBACK" if outermost else f"ROLLBACK TO {name}")
+                if not outermost:
+                    self._run(f"RELEASE {name}")
+            raise
+        finally:
+            self._depth -= 1
+
+    # Episodes
+
+    def add_episode(self, episode: Episode, truth: tuple[NDArray[np.float32], bool] | None = None) -> None:
+        """Store an episode, and where it was simulated the task's own (reward (T,), success), which
+        only a report may read. StoreError when its id is taken."""
+        row = codec.episode_row(episode)
+        with self.transaction():
+            if self._run("SELECT 1 FROM episodes WHERE id = ?", (episode.id,)):
+                raise StoreError(f"episode {episode.id} is stored already, use {self.next_episode_id()}")
+            marks = ", ".join("?" * len(row))
+            self._run(f"INSERT INTO episodes ({codec.EPISODE_COLUMNS}) VALUES ({marks})", row)
+            if truth is not None:
+                reward, success = truth
+                data = codec.reward_bytes(reward, episode)
+                self._run("INSERT INTO truth VALUES (?, ?, ?)", (episode.id, data, bool(success)))
+
+    def next_episode_id(self) -> int:
+        """The id for the next episode. Never one that feedback or booked time already speaks about:
+        both may be older than their episode, which is lost when the process dies while it runs."""
+        ((highest,),) = self._run(
+            "SELECT MAX(id) FROM (SELECT MAX(id) AS id FROM episodes UNION ALL "
+            "SELECT MAX(last_episode) FROM feedback UNION ALL SELECT MAX(episode) FROM operator_time)"
+        )
+        return 0 if highest is None else int(highest) + 1
+
+    def episode(self, id: int) -> Episode:
+        """The episode of that id."""
+        rows = self._run(f"SELECT {codec.EPISODE_COLUMNS} FROM episodes WHERE id = ?", (id,))
+        if not rows:
+            raise StoreError(f"there is no episode {id} in {self.path}")
+        return codec.episode_from_row(rows[0])
+
+    def episodes(self, ids: Iterable[int] | None = None, role: Role | None = None) -> list[Episode]:
+        """Episodes in the order of their ids: all, those of `ids` (each must exist), those of `role`."""
+        chosen = self.episode_steps(role).keys() if ids is None else sorted(set(ids))
+        found = [self.episode(id) for id in chosen]
+        return [episode for episode in found if role is None or episode.role is role]
+
+    def episode_steps(self, role: Role | None = None) -> dict[int, int]:
+        """Episode id -> number of steps, in the order of ids, without loading any arrays."""
+        value = None if role is None else role.value
+        rows = self._run("SELECT id, steps FROM episodes WHERE ?1 IS NULL OR role = ?1 ORDER BY id", (value,))
+        return {int(id): int(steps) for id, steps in rows}
+
+    def truth(self) -> dict[int, Truth]:
+        """Episode id -> the simulation's own judgement. For the report; learning must never see it."""
+        rows = self._run("SELECT episode, task_reward, success FROM truth ORDER BY episode")
+        return {id: Truth(codec.reward_from_bytes(data, id), bool(success)) for id, data, success in rows}
+
+    # Feedback
+
+    def add_feedback(self, event: StoredEvent) -> bool:
+        """Store an event; it is on the disk when this returns (inside `transaction`, when that ends).
+
+        True when it was new, False when the same event was there already, so that sending twice is
+        harmless. StoreError when its id is taken by a different event, or when an Undo names no stored
+        event or another Undo.
+        """
+        payload = codec.encode_event(event)
+        with self.transaction():
+            stored = self._run("SELECT payload FROM feedback WHERE id = ?", (event.id,))
+            if stored:
+                if codec.decode_event(stored[0][0]) != event:
+                    raise StoreError(f"feedback id {event.id!r} is taken by a different event")
+                return False
+            target = self._undo_target(event) if isinstance(event, Undo) else None
+            kind = "undo" if isinstance(event, Undo) else KIND_OF[type(event)].value
+            last_episode = max(codec.episodes_of(event), default=None)
+            self._run(
+                "INSERT INTO feedback "
+                "(seq, id, kind, operator, session, time_ns, last_episode, target, payload) "
+                "SELECT COALESCE(MAX(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ? FROM feedback",
+                (event.id, kind, event.operator, event.session, event.time_ns, last_episode, target, payload),
+            )
+        return True
+
+    def _undo_target(self, undo: Undo) -> str:
+        rows = self._run("SELECT kind FROM feedback WHERE id = ?", (undo.target,))
+        if not rows:
+            raise StoreError(f"undo {undo.id!r} names {undo.target!r}, which is no stored event")
+        if rows[0][0] == "undo":
+            raise StoreError(f"undo {undo.id!r} names another undo: to bring an event back, send it anew")
+        return undo.target
+
+    def add_many(self, events: Iterable[StoredEvent]) -> int:
+        """Store several events in one transaction: all or none. Returns how many were new."""
+        with self.transaction():
+            return sum(self.add_feedback(event) for event in events)
+
+    def feedback(self, kinds: Collection[Kind] | None = None, *, learnable: bool = False) -> list[Feedback]:
+        """Events of these kinds (all by default) in the order they were stored, without undone ones.
+
+        `learnable` leaves out events about an episode that is not stored: it still runs, or was lost
+        when the process was killed.
+        """
+        rows = self._run("SELECT kind, payload FROM standing ORDER BY seq")
+        wanted = {kind.value for kind in (Kind if kinds is None else kinds)}
+        events = [codec.decode_event(payload) for kind, payload in rows if kind in wanted]
+        known = self.episode_steps().keys() if learnable else frozenset[int]()
+        return [
+            event
+            for event in events
+            if not isinstance(event, Undo) and (not learnable or codec.episodes_of(event) <= known)
+        ]
+
+    def all_events(self) -> list[StoredEvent]:
+        """The whole record in the order it was stored, with undone events and the undos."""
+        rows = self._run("SELECT payload FROM feedback ORDER BY seq")
+        return [codec.decode_event(payload) for (payload,) in rows]
+
+    def counts(self) -> dict[Kind, int]:
+        """How many events there are of each kind, without undone ones; every kind is named."""
+        rows = self._run("SELECT kind, COUNT(*) FROM standing GROUP BY kind")
+        return dict.fromkeys(Kind, 0) | {Kind(kind): int(count) for kind, count in rows}
+
+    # Queries
+
+    def add_query(self, query: Query) -> None:
+        """Store a query before it is asked. The same one again is fine; StoreError when its id is
+        taken by a different one."""
+        with self.transaction():
+            stored = self._run("SELECT payload FROM queries WHERE id = ?", (query.id,))
+            if not stored:
+                row = (query.id, codec.encode_query(query))
+                self._run("INSERT INTO queries (id, payload) VALUES (?, ?)", row)
+            elif codec.decode_query(stored[0][0]) != query:
+                raise StoreError(f"query id {query.id!r} is taken by a different query")
+
+    def queries(self, answered: bool | None = None) -> list[Query]:
+        """Queries in the order they were stored: all, or those with (True) or without (False) an
+        answer that was not taken back."""
+        rows = self._run("SELECT payload FROM queries ORDER BY seq")
+        queries = [codec.decode_query(payload) for (payload,) in rows]
+        if answered is None:
+            return queries
+        answers = {e.query for e in self.feedback({Kind.PREFERENCES}) if isinstance(e, Preference)}
+        return [query for query in queries if (query.id in answers) == answered]
+
+    # Operator time
+
+    def book(self, activity: str, active_s: float, attended_s: float, episode: int | None = None) -> None:
+        """Enter operator time in the ledger. `attended_s` includes `active_s`."""
+        if not (math.isfinite(attended_s) and 0.0 <= active_s <= attended_s):
+            raise StoreError(
+                f"{activity!r} books {active_s} s active and {attended_s} s attended: "
+                "both must be finite, from 0, and attended includes active"
+            )
+        with self.transaction():
+            self._run(
+                "INSERT INTO operator_time (activity, active_s, attended_s, episode) VALUES (?, ?, ?, ?)",
+                (activity, active_s, attended_s, episode),
+            )
+
+    def operator_seconds(self) -> OperatorSeconds:
+        """All booked operator time."""
+        booked = self.operator_seconds_by_activity().values()
+        return OperatorSeconds(sum(b.active_s for b in booked), sum(b.attended_s for b in booked))
+
+    def operator_seconds_by_activity(self) -> dict[str, OperatorSeconds]:
+        """Activity -> booked time, in the order the activities first appeared."""
+        rows = self._run(
+            "SELECT activity, TOTAL(active_s), TOTAL(attended_s) FROM operator_time "
+            "GROUP BY activity ORDER BY MIN(seq)"
+        )
+        return {activity: OperatorSeconds(active, attended) for activity, active, attended in rows}
+
+    # Checkpoints and notes
+
+    def record_checkpoint(self, step: int, path: str, created_ns: int) -> None:
+        """Note that the learner's state after environment step `step` lies, complete, in the file
+        `path`, relative to the run's folder so that the folder can be moved."""
+        parts = PurePosixPath(path)
+        if not parts.name or parts.is_absolute() or ".." in parts.parts:
+            raise StoreError(f"checkpoint path {path!r} must be relative to the run's folder and inside it")
+        with self.transaction():
+            row = (step, path, created_ns)
+            self._run("INSERT INTO checkpoints (step, path, created_ns) VALUES (?, ?, ?)", row)
+
+    def latest_checkpoints(self, count: int = 1) -> list[Checkpoint]:
+        """The last `count` recorded checkpoints, newest first; fewer where there are fewer."""
+        rows = self._run("SELECT step, path, created_ns FROM checkpoints ORDER BY seq DESC LIMIT ?", (count,))
+        return [Checkpoint(*row) for row in rows]
+
+    def meta(self, key: str) -> str | None:
+        """The note under `key`, or None."""
+        rows = self._run("SELECT value FROM meta WHERE key = ?", (key,))
+        return str(rows[0][0]) if rows else None
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Write or replace the note under `key`."""
+        with self.transaction():
+            self._run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+
+    def _run(self, sql: str, values: Row = ()) -> list[Row]:
+        with store_file.sqlite_errors(self.path):
+            return self._connection.execute(sql, values).fetchall()

@@ -1,0 +1,242 @@
+"""The file `run.db`: what makes it ours, how it is opened, and what is said when it cannot be.
+
+Nothing is touched before the file is known to be a sound database of this version, so a wrong file
+stays as it was. One process writes (a lock beside the file sees to it), any number read meanwhile.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+APPLICATION_ID = 0x524C4846  # "RLHF", in the file's header
+SCHEMA_VERSION = 1
+
+_SCHEMA = """
+CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL);
+CREATE TABLE episodes (
+    id INTEGER PRIMARY KEY,
+    role TEXT NOT NULL,
+    task TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    policy_version INTEGER NOT NULL,
+    steps INTEGER NOT NULL,
+    terminated INTEGER NOT NULL,
+    truncated INTEGER NOT NULL,
+    arrays BLOB NOT NULL
+);
+CREATE TABLE truth (
+    episode INTEGER PRIMARY KEY REFERENCES episodes (id),
+    task_reward BLOB NOT NULL,
+    success INTEGER NOT NULL
+);
+CREATE TABLE feedback (
+    id TEXT PRIMARY KEY NOT NULL,
+    seq INTEGER NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    operator TEXT NOT NULL,
+    session TEXT NOT NULL,
+    time_ns INTEGER NOT NULL,
+    last_episode INTEGER,
+    target TEXT REFERENCES feedback (id),
+    payload TEXT NOT NULL
+);
+CREATE VIEW standing AS -- feedback that was not taken back
+    SELECT * FROM feedback WHERE kind != 'undo'
+    AND id NOT IN (SELECT target FROM feedback WHERE target IS NOT NULL);
+CREATE TABLE queries (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload TEXT NOT NULL);
+CREATE TABLE operator_time (
+    seq INTEGER PRIMARY KEY,
+    activity TEXT NOT NULL,
+    active_s REAL NOT NULL,
+    attended_s REAL NOT NULL,
+    episode INTEGER
+);
+CREATE TABLE checkpoints (
+    seq INTEGER PRIMARY KEY,
+    step INTEGER NOT NULL,
+    path TEXT NOT NULL,
+    created_ns INTEGER NOT NULL
+);
+-- What a person said is only ever added to. The third trigger stops INSERT OR REPLACE, which would
+-- otherwise delete without firing the second.
+CREATE TRIGGER feedback_no_update BEFORE UPDATE ON feedback
+    BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END;
+CREATE TRIGGER feedback_no_delete BEFORE DELETE ON feedback
+    BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END;
+CREATE TRIGGER feedback_no_replace BEFORE INSERT ON feedback
+    WHEN EXISTS (SELECT 1 FROM feedback WHERE id = NEW.id OR seq = NEW.seq)
+    BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END;
+"""
+
+_IN_WORDS = {  # SQLite's own wording -> ours
+    "disk is full": "the disk is full; free some space, nothing stored so far is lost",
+    "readonly database": "it is open for reading only",
+    "is locked": "it is open for writing elsewhere; end that program first",
+    "disk I/O error": "the disk failed to read or write (full, removed, or a network folder gone?)",
+    "unable to open": "it cannot be opened; check the permissions of the file and of its folder",
+}
+
+
+class StoreError(Exception):
+    """The store cannot do what was asked. One line that names the file or the value, and what is valid."""
+
+
+@contextlib.contextmanager
+def sqlite_errors(path: Path) -> Iterator[None]:
+    """Turns what SQLite reports about the file or the data into a StoreError of one line. Wrong use of
+    the library (a closed connection, another thread) is a bug and passes through as it is."""
+    try:
+        yield
+    except sqlite3.ProgrammingError:
+        raise
+    except OverflowError as error:
+        raise StoreError(f"{path}: a number does not fit into 64 bits") from error
+    except sqlite3.Error as error:
+        message = str(error)
+        damaged = "malformed" in message or "not a database" in message
+        known = next((ours for theirs, ours in _IN_WORDS.items() if theirs in message), message)
+        raise StoreError(_damaged(path, message) if damaged else f"{path}: {known}") from error
+
+
+def create_file(path: Path) -> None:
+    """Makes an empty store at `path`, which must not exist. It appears there whole or not at all."""
+    if path.exists():
+        raise StoreError(f"{path} exists already: open it, or choose another folder")
+    if not path.parent.is_dir():
+        raise StoreError(f"{path.parent} is not a folder: create it before the store")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreError(f"{path.parent} is read-only: choose a folder that can be written to")
+    draft = path.with_name(path.name + ".new")
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+    with sqlite_errors(path), contextlib.closing(_connect(draft, "mode=rwc")) as connection:
+        connection.executescript(_SCHEMA)
+        connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+        if mode != "wal":
+            raise StoreError(f"{path}: SQLite has no write-ahead log in this folder; use a local disk")
+    draft.rename(path)
+    _sync_folder(path.parent)
+
+
+def open_for_writing(path: Path) -> sqlite3.Connection:
+    """A durable connection: a commit that returned has reached the disk."""
+    _inspect(path)
+    # Mode bits count for root as well, whom the system would let through.
+    if not path.stat().st_mode & 0o222 or not os.access(path, os.W_OK):
+        raise StoreError(f"{path} is read-only: make it writable (chmod u+w) or work on a copy")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StoreError(f"{path.parent} is read-only: the store needs to write beside {path.name}")
+    connection = _connect(path, "mode=rw")
+    try:
+        with sqlite_errors(path):
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def open_for_reading(path: Path) -> sqlite3.Connection:
+    """A connection that cannot write. Sees what the writer commits, while it commits it; a store that
+    was closed cleanly can be read from a folder that is read-only."""
+    _inspect(path)
+    writable_folder = os.access(path.parent, os.W_OK | os.X_OK)
+    if writable_folder or _beside(path, "-shm").exists():
+        mode = "mode=ro"
+    elif _log_is_empty(path):
+        mode = "mode=ro&immutable=1"
+    else:
+        raise StoreError(f"{path} was not closed cleanly and its folder is read-only: work on a copy of it")
+    connection = _connect(path, mode)
+    try:
+        with sqlite_errors(path):
+            _check(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def lock_writer(path: Path) -> sqlite3.Connection:
+    """Takes the place of the one writer of `path`; free again when the connection is closed or its
+    process ends, however it ends."""
+    lock = _connect(path.with_name(path.name + ".lock"), "mode=rwc", timeout_s=0.0)
+    try:
+        with sqlite_errors(path):
+            lock.execute("PRAGMA journal_mode = MEMORY")
+            lock.execute("BEGIN EXCLUSIVE")
+    except BaseException:
+        lock.close()
+        raise
+    return lock
+
+
+def _connect(path: Path, options: str, timeout_s: float = 10.0) -> sqlite3.Connection:
+    with sqlite_errors(path):
+        uri = f"{path.absolute().as_uri()}?{options}"
+        return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout_s)
+
+
+def _inspect(path: Path) -> None:
+    """Raises unless `path` is a store of this version; changes and creates nothing.
+
+    It goes through SQLite although the header could be read directly: closing any other handle of a
+    file drops the POSIX locks that SQLite holds on it elsewhere in the process
+    (sqlite.org/howtocorrupt.html, 2.2).
+    """
+    if path.is_dir():
+        raise StoreError(f"{path} is a folder: name the file, usually run.db inside the run's folder")
+    if not path.exists():
+        raise StoreError(f"{path} does not exist: name the folder of a run that has begun")
+    if not os.access(path, os.R_OK):
+        raise StoreError(f"{path} may not be read: check its permissions")
+    with sqlite_errors(path), contextlib.closing(_connect(path, "mode=ro&immutable=1")) as connection:
+        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        if application_id != APPLICATION_ID:
+            raise StoreError(f"{path} is no run database of robot-rlhf")
+        if version != SCHEMA_VERSION:
+            age = "a newer" if version > SCHEMA_VERSION else "an older"
+            raise StoreError(
+                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: "
+                f"open it with {age} robot-rlhf"
+            )
+        if _log_is_empty(path):  # otherwise pages may be half-way from the log to the file
+            _check(connection, path)
+
+
+def _check(connection: sqlite3.Connection, path: Path) -> None:
+    rows = connection.execute("PRAGMA quick_check(1)").fetchall()
+    if rows != [("ok",)]:
+        raise StoreError(_damaged(path, str(rows[0][0])))
+
+
+def _damaged(path: Path, detail: str) -> str:
+    return f"{path} is damaged, or no database ({' '.join(detail.split())}): restore it from a copy"
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _log_is_empty(path: Path) -> bool:
+    """True where no write-ahead log stands beside the file: it was closed cleanly, nobody writes."""
+    log = _beside(path, "-wal")
+    return not log.exists() or log.stat().st_size == 0
+
+
+def _sync_folder(folder: Path) -> None:
+    """Makes a rename inside `folder` survive a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

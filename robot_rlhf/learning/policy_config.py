@@ -1,0 +1,146 @@
+"""How the policy learns, as typed settings. Imports nothing heavy, so that --help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+def _require(holds: bool, owner: object, name: str, valid: str) -> None:
+    if not holds:
+        raise ValueError(f"{type(owner).__name__}.{name} is {getattr(owner, name)}: it must be {valid}")
+
+
+@dataclass(frozen=True)
+class SACConfig:
+    """Soft actor-critic (Haarnoja et al. 2018) with operator data in every batch (Ball et al. 2023, RLPD).
+
+    Times are counted in gradient updates. Raises ValueError naming the field that is out of range.
+    """
+
+    hidden: int = 256
+    """Width of every hidden layer of actor and critics."""
+    layers: int = 2
+    """Hidden layers of actor and critics."""
+    critics: int = 2
+    """Critics in the ensemble."""
+    target_critics: int = 2
+    """Critics, drawn anew from the ensemble each update, whose minimum counts as the value."""
+    discount: float = 0.96
+    """Discount a control step: 0.96 looks about 25 steps ahead, 2.5 s at 10 Hz."""
+    target_rate: float = 0.005
+    """Share of the critics that flows into the target critics each update."""
+    actor_learning_rate: float = 3e-4
+    """Adam step size of the actor."""
+    critic_learning_rate: float = 3e-4
+    """Adam step size of the critics."""
+    temperature_learning_rate: float = 3e-4
+    """Adam step size of the logarithm of the temperature."""
+    target_entropy: float | None = None
+    """Entropy in nats that the temperature holds the policy at; None: minus half the action size."""
+    initial_temperature: float = 0.1
+    """Worth of a nat of entropy at the start, in units of the normalised reward."""
+    max_temperature: float | None = None
+    """Upper bound of the temperature; None: unbounded."""
+    log_std_low: float = -4.0
+    """Lower bound of the log standard deviation before the tanh."""
+    log_std_high: float = 1.0
+    """Upper bound of the log standard deviation before the tanh."""
+    batch_size: int = 256
+    """Transitions an update."""
+    updates_per_step: int = 4
+    """Gradient updates an environment step."""
+    actor_every: int = 1
+    """The actor and the temperature learn at every so-manieth update."""
+    operator_fraction: float = 0.5
+    """Share of each batch from steps that the operator drove."""
+    critic_warmup_updates: int = 0
+    """Updates at the start in which only the critics learn, so that a cloned actor is not undone."""
+    bc_weight_start: float = 5.0
+    """Weight of the behaviour-cloning term on the batch's operator rows, once the actor learns."""
+    bc_weight_end: float = 0.5
+    """The same after `bc_anneal_updates`."""
+    bc_anneal_updates: int = 20_000
+    """Updates over which the cloning weight goes from start to end in a straight line."""
+    bc_nll_weight: float = 0.0
+    """Weight of the negative log-likelihood (nats an action dimension) beside the squared error."""
+    q_filter: bool = False
+    """Clone only where the critics prefer the operator's action to the policy's (Nair et al. 2018)."""
+    actor_average: float = 0.998
+    """Share that the averaged actor keeps of itself at each actor update."""
+    spread_average: float = 0.99
+    """Share that the running spread of Q keeps of itself at each actor update."""
+    spread_floor: float = 0.1
+    """Least spread of Q the actor loss is divided by: what varies less is noise, not preference."""
+
+    def __post_init__(self) -> None:
+        counts = ("hidden", "layers", "critics", "target_critics", "batch_size", "updates_per_step",
+                  "actor_every", "bc_anneal_updates")  # fmt: skip
+        for name in counts:
+            _require(getattr(self, name) >= 1, self, name, "at least 1")
+        _require(self.target_critics <= self.critics, self, "target_critics", f"at most {self.critics}")
+        for name in ("discount", "actor_average", "spread_average"):
+            _require(0.0 <= getattr(self, name) < 1.0, self, name, "from 0 to below 1")
+        _require(0.0 < self.target_rate <= 1.0, self, "target_rate", "above 0 and at most 1")
+        _require(0.0 <= self.operator_fraction <= 1.0, self, "operator_fraction", "from 0 to 1")
+        positive = ("actor_learning_rate", "critic_learning_rate", "temperature_learning_rate",
+                    "initial_temperature", "spread_floor")  # fmt: skip
+        for name in positive:
+            _require(0.0 < getattr(self, name) < float("inf"), self, name, "positive and finite")
+        for name in ("critic_warmup_updates", "bc_weight_start", "bc_weight_end", "bc_nll_weight"):
+            _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
+        limit = self.max_temperature
+        if limit is not None:
+            _require(limit >= self.initial_temperature, self, "max_temperature", "at least the initial one")
+        _require(-20.0 <= self.log_std_low < 0.0, self, "log_std_low", "from -20 to below 0")
+        _require(0.0 < self.log_std_high <= 4.0, self, "log_std_high", "above 0 and at most 4")
+
+
+@dataclass(frozen=True)
+class CloneConfig:
+    """Behaviour cloning of the steps that the operator drove.
+
+    Raises ValueError naming the field that is out of range.
+    """
+
+    hidden: int = 256
+    """Width of the hidden layers of the chunked policy (the single-step one is the SAC actor)."""
+    layers: int = 2
+    """Hidden layers of the chunked policy."""
+    steps: int = 3_000
+    """Gradient steps at most."""
+    batch_size: int = 256
+    """Examples a gradient step."""
+    learning_rate: float = 1e-3
+    """Adam step size at the start; it falls to zero along half a cosine."""
+    weight_decay: float = 1e-4
+    """Decoupled weight decay (AdamW)."""
+    std_weight: float = 0.1
+    """Weight of the likelihood that fits the actor's standard deviation to its own errors."""
+    heldout_fraction: float = 0.1
+    """Share of the episodes held out for early stopping; 0, or fewer than five episodes: none."""
+    check_every: int = 100
+    """Gradient steps between two looks at the held-out error."""
+    patience: int = 10
+    """Looks without a better held-out error after which fitting stops."""
+    drop_idle: bool = True
+    """Leave out steps in which the operator paused."""
+    idle_speed: float = 0.03
+    """Largest executed speed, as a share of the full one, that counts as a pause."""
+    idle_keep_steps: int = 6
+    """Steps kept after the gripper's command changed sign, however still: fingers take time to close."""
+    chunk: int = 12
+    """Actions that the chunked policy predicts at once."""
+    replan_every: int = 0
+    """Steps of a chunk carried out before the next is predicted; 0: predict every step and average
+    what the last chunks say of it (temporal ensembling, Zhao et al. 2023)."""
+    ensemble_decay: float = 0.1
+    """Rate at which a chunk's weight in that average falls with each step of its age."""
+
+    def __post_init__(self) -> None:
+        for name in ("hidden", "layers", "steps", "batch_size", "check_every", "patience", "chunk"):
+            _require(getattr(self, name) >= 1, self, name, "at least 1")
+        _require(0.0 < self.learning_rate < float("inf"), self, "learning_rate", "positive and finite")
+        for name in ("weight_decay", "std_weight", "idle_speed", "idle_keep_steps", "ensemble_decay"):
+            _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
+        _require(0.0 <= self.heldout_fraction < 1.0, self, "heldout_fraction", "from 0 to below 1")
+        _require(0 <= self.replan_every <= self.chunk, self, "replan_every", f"from 0 to {self.chunk}")

@@ -1,0 +1,104 @@
+"""The reward ensemble r_m(s, s') and the parameters of the people it learns from."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from robot_rlhf.learning.reward_config import RewardConfig
+
+BETAS = ("evaluations", "takeovers", "takeovers_before", "demonstrations", "outcomes")
+"""Which rationality is learned in which column of `Operators.log_beta`; named as in `Rationalities`."""
+
+
+class RewardNetwork(nn.Module):
+    """M networks in one: stacked weights, one batched matrix product a layer.
+
+    The input is the state and the change of state, each normalised; hidden layers are linear, layer
+    normalised, rectified; the output is tanh, near zero at the start.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, obs_size: int, config: RewardConfig, generator: torch.Generator) -> None:
+        super().__init__()
+        sizes = [2 * obs_size, *[config.hidden] * config.layers, 1]
+        self._gains = [1.0] * config.layers + [0.01]
+        self.weights = nn.ParameterList()
+        self.biases = nn.ParameterList()
+        for inputs, outputs, gain in zip(sizes[:-1], sizes[1:], self._gains, strict=True):
+            shape = torch.Size((config.members, inputs, outputs))
+            self.weights.append(nn.Parameter(_drawn(shape, gain, generator)))
+            self.biases.append(nn.Parameter(torch.zeros(config.members, 1, outputs)))
+        self.register_buffer("mean", torch.zeros(2 * obs_size, dtype=torch.float64))
+        self.register_buffer("std", torch.ones(2 * obs_size, dtype=torch.float64))
+
+    def features(self, obs: Tensor, next_obs: Tensor) -> Tensor:
+        """(..., 2n) normalised state and change of state from two (..., n)."""
+        raw = torch.cat((obs, next_obs - obs), dim=-1)
+        return (raw - self.mean.float()) / self.std.float()
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(M, N) rewards in [-1, 1] from (N, 2n), or (M, N, 2n) where each member has rows of its own."""
+        hidden = features.expand(len(self.weights[0]), -1, -1)
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            hidden = torch.baddbmm(bias, hidden, weight)
+            hidden = functional.relu(functional.layer_norm(hidden, hidden.shape[-1:]))
+        return torch.tanh(torch.baddbmm(self.biases[-1], hidden, self.weights[-1])).squeeze(-1)
+
+    @torch.no_grad()
+    def renormalise(self, obs: Tensor, next_obs: Tensor) -> None:
+        """Normalise by these transitions' mean and standard deviation from now on, with the first layer
+        rewritten so that the function stays what it is. A number that never varies keeps unit scale."""
+        raw = torch.cat((obs, next_obs - obs), dim=-1).double()
+        mean, std = raw.mean(dim=0), raw.std(dim=0, correction=0)
+        std = torch.where(std > 1e-6, std, torch.ones_like(std))
+        weight = self.weights[0].double() / self.std.unsqueeze(-1)
+        self.biases[0].add_(((mean - self.mean).unsqueeze(0) @ weight).to(self.biases[0].dtype))
+        self.weights[0].copy_(weight * std.unsqueeze(-1))
+        self.mean, self.std = mean, std
+
+    @torch.no_grad()
+    def refresh(self, carry: float, generator: torch.Generator) -> None:
+        """Keep `carry` of the weights, the rest drawn anew in the units of the normalised input (shrink and
+        perturb, Ash and Adams 2020)."""
+        for weight, bias, gain in zip(self.weights, self.biases, self._gains, strict=True):
+            weight.lerp_(_drawn(weight.shape, gain, generator), 1.0 - carry)
+            bias.mul_(carry)
+
+
+def _drawn(shape: torch.Size, gain: float, generator: torch.Generator) -> Tensor:
+    """(M, inputs, outputs) first weights."""
+    return torch.randn(shape, generator=generator) * (gain / math.sqrt(shape[1]))
+
+
+class Operators(nn.Module):
+    """How each operator answers, as each of M members believes: rationalities, ties, leaning.
+
+    log_beta (M, O, 5), log_nu (M, O) and bias (M, O); a member's are its own, so that what it is
+    validated on has not reached it through the others. `start` (5,) is the middle of log_beta's prior.
+    """
+
+    def __init__(self, config: RewardConfig) -> None:
+        super().__init__()
+        self._members = config.members
+        start = [math.log(getattr(config.rationalities, name)) for name in BETAS]
+        self.start = torch.tensor(start)
+        self._tie = math.log(config.tie)
+        self.log_beta = nn.Parameter(torch.empty(config.members, 0, len(BETAS)))
+        self.log_nu = nn.Parameter(torch.empty(config.members, 0))
+        self.bias = nn.Parameter(torch.empty(config.members, 0))
+
+    def grown(self, count: int, config: RewardConfig) -> Operators:
+        """A copy for `count` operators, as many as here or more; new ones start from the priors' middle."""
+        grown = Operators(config)
+        new = (self._members, count - self.log_nu.shape[1])
+        log_beta = self.start.expand(*new, -1)
+        grown.log_beta = nn.Parameter(torch.cat((self.log_beta.detach(), log_beta), dim=1))
+        grown.log_nu = nn.Parameter(torch.cat((self.log_nu.detach(), torch.full(new, self._tie)), dim=1))
+        grown.bias = nn.Parameter(torch.cat((self.bias.detach(), torch.zeros(new)), dim=1))
+        return grown

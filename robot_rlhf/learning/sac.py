@@ -1,0 +1,281 @@
+"""Soft actor-critic for a policy that starts as a clone of the operator and learns from a changing reward.
+
+Haarnoja et al. 2018 (SAC, with the automatic temperature), Ball et al. 2023 (RLPD: operator data in
+every batch, LayerNorm critics), Nair et al. 2018 (the optional Q-filter on the cloning term).
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from robot_rlhf.learning.adam import FusedAdam
+from robot_rlhf.learning.networks import CriticEnsemble, GaussianActor, Normaliser
+from robot_rlhf.learning.policy_config import SACConfig
+from robot_rlhf.learning.replay import Batch, Replay
+from robot_rlhf.learning.scale import RewardScale
+from robot_rlhf.learning.state import (
+    Tensors,
+    check_fits,
+    module_state,
+    under_prefix,
+    with_prefix,
+)
+
+Metrics = dict[str, float]
+
+
+class SAC:
+    """Actor, critics, their targets and the temperature, with all state that training needs.
+
+    `normaliser` may be fitted once, before the first update. All randomness comes from one own
+    generator, so the same seed and the same batches give the same numbers on the same machine.
+    """
+
+    def __init__(self, obs_size: int, action_size: int, config: SACConfig, seed: int) -> None:
+        self.config = config
+        self.obs_size, self.action_size = obs_size, action_size
+        self._generator = torch.Generator().manual_seed(seed)
+        width, depth, bounds = config.hidden, config.layers, (config.log_std_low, config.log_std_high)
+        self.normaliser = Normaliser(obs_size)
+        self.actor = GaussianActor(obs_size, action_size, width, depth, bounds, self._generator)
+        self.critic = CriticEnsemble(obs_size, action_size, width, depth, config.critics, self._generator)
+        self._target = copy.deepcopy(self.critic).requires_grad_(False)
+        self._average = copy.deepcopy(self.actor).requires_grad_(False)
+        self._log_alpha = torch.tensor(math.log(config.initial_temperature))
+        self._spread = torch.zeros(())  # running spread of Q over a batch; 0 before the first actor update
+        self._updates = 0
+        self._actor_updates = 0
+        wanted = config.target_entropy
+        self._target_entropy = -0.5 * action_size if wanted is None else wanted
+        self._actor_optimizer = FusedAdam(self.actor.parameters(), config.actor_learning_rate)
+        self._critic_optimizer = FusedAdam(self.critic.parameters(), config.critic_learning_rate)
+        self._temperature_optimizer = FusedAdam([self._log_alpha], config.temperature_learning_rate)
+        self._target_parameters: list[Tensor] = list(self._target.parameters())
+        self._average_parameters: list[Tensor] = list(self._average.parameters())
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates done."""
+        return self._updates
+
+    @property
+    def temperature(self) -> float:
+        """What a nat of entropy is worth, in units of the reward."""
+        return self._log_alpha.exp().item()
+
+    @property
+    def bc_weight(self) -> float:
+        """Weight of the cloning term now."""
+        config = self.config
+        share = min(1.0, max(0, self._updates - config.critic_warmup_updates) / config.bc_anneal_updates)
+        return config.bc_weight_start + share * (config.bc_weight_end - config.bc_weight_start)
+
+    def act(
+        self, obs: NDArray[np.float32], deterministic: bool = False, averaged: bool = False
+    ) -> NDArray[np.float32]:
+        """The action (m,) for an observation (n,), or (N, m) for (N, n), in [-1, 1].
+
+        `deterministic` takes the squashed mean instead of a sample; `averaged` asks the averaged actor.
+        Raises ValueError for another shape and FloatingPointError rather than return a NaN.
+        """
+        if obs.shape[-1] != self.obs_size or obs.ndim not in (1, 2):
+            size = self.obs_size
+            raise ValueError(f"obs has shape {obs.shape}, expected ({size},) or (N, {size})")
+        actor = self._average if averaged else self.actor
+        with torch.no_grad():
+            rows = self.normaliser(torch.from_numpy(np.atleast_2d(obs).astype(np.float32, copy=False)))
+            if deterministic:
+                action = actor.mode(rows)
+            else:
+                action, _ = actor.sample(rows, self._noise(len(rows)))
+        result: NDArray[np.float32] = action.numpy().reshape(*obs.shape[:-1], self.action_size)
+        if not np.isfinite(result).all():
+            raise FloatingPointError(f"the policy answered {result.tolist()} to observation {obs.tolist()}")
+        return result
+
+    def values(self, obs: Tensor, action: Tensor) -> Tensor:
+        """Q of every critic, (M, B), for raw observations (B, n) and actions (B, m)."""
+        with torch.no_grad():
+            return self.critic(self.normaliser(obs), action)
+
+    def sync_average(self) -> None:
+        """Make the averaged actor the actor. Call it after the actor was set from outside (cloning)."""
+        with torch.no_grad():
+            torch._foreach_copy_(self._average_parameters, self._actor_optimizer.parameters)
+
+    def train(self, replay: Replay, updates: int, rng: np.random.Generator) -> Metrics:
+        """`updates` gradient updates on batches drawn from `replay`; the metrics of the last of them."""
+        if updates < 1:
+            raise ValueError(f"updates is {updates}: it must be at least 1")
+        last = self._updates + updates
+        metrics: Metrics = {}
+        for batch in replay.batches(updates, self.config.batch_size, self.config.operator_fraction, rng):
+            metrics = self.update(batch, with_metrics=self._updates + 1 == last) or {}
+        return metrics
+
+    def update(self, batch: Batch, with_metrics: bool = False) -> Metrics | None:
+        """One gradient update, critics first. Metrics only when asked for, since they cost time.
+
+        Raises FloatingPointError, when metrics are asked for, if one of them is not finite.
+        """
+        obs, next_obs = self.normaliser(batch.obs), self.normaliser(batch.next_obs)
+        parts = self._update_critic(obs, next_obs, batch)
+        since_warmup = self._updates - self.config.critic_warmup_updates
+        if since_warmup >= 0 and since_warmup % self.config.actor_every == 0:
+            parts.update(self._update_actor(obs, batch))
+        self._updates += 1
+        if not with_metrics:
+            return None
+        metrics = {name: float(value) for name, value in parts.items()}
+        bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
+        if bad:
+            raise FloatingPointError(f"training diverged at update {self._updates}: {', '.join(bad)}")
+        return metrics
+
+    def carry_scale(self, old: RewardScale, new: RewardScale) -> None:
+        """Go on after the reward's scale changed, as if critics and temperature had learned with `new`.
+
+        With r' = (s0 r + mu0 - mu1) / s1, values become Q' = (s0 Q + (mu0 - mu1) / (1 - discount)) / s1
+        and the temperature alpha s0 / s1. Exact where episodes are only ever truncated and no reward is
+        clipped. Adam's moments are put into the new units too.
+        """
+        factor = old.std / new.std
+        shift = (old.mean - new.mean) / (1.0 - self.config.discount) / new.std
+        with torch.no_grad():
+            for critic in (self.critic, self._target):
+                critic.weights[-1].mul_(factor)
+                critic.biases[-1].mul_(factor).add_(shift)
+            self._log_alpha.add_(math.log(factor))
+            self._spread.mul_(factor)
+        # The squared error grows by factor^2, and the last layer's weights by factor.
+        last = {self.critic.weights[-1], self.critic.biases[-1]}
+        parameters = self._critic_optimizer.parameters
+        self._critic_optimizer.rescale([factor if each in last else factor**2 for each in parameters])
+
+    def state(self) -> Tensors:
+        """Copies of everything that going on needs, as flat named tensors."""
+        tensors: Tensors = {}
+        for name, module in self._modules().items():
+            tensors |= with_prefix(name, module_state(module))
+        for name, optimizer in self._optimizers().items():
+            tensors |= with_prefix(name, optimizer.state())
+        tensors["log_temperature"] = self._log_alpha.clone()
+        tensors["spread"] = self._spread.clone()
+        tensors["updates"] = torch.tensor([self._updates, self._actor_updates])
+        tensors["generator"] = self._generator.get_state()
+        return tensors
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` returned; training then goes on bit for bit. Raises CheckpointError
+        naming the first tensor that does not fit; then nothing has changed."""
+        check_fits(self.state(), state, "policy")
+        for name, module in self._modules().items():
+            module.load_state_dict(under_prefix(name, state))
+        for name, optimizer in self._optimizers().items():
+            optimizer.load(under_prefix(name, state))
+        self._log_alpha.copy_(state["log_temperature"])
+        self._spread = state["spread"].clone()
+        self._updates, self._actor_updates = (int(count) for count in state["updates"])
+        self._generator.set_state(state["generator"])
+
+    def _modules(self) -> dict[str, torch.nn.Module]:
+        return {
+            "normaliser": self.normaliser,
+            "actor": self.actor,
+            "averaged_actor": self._average,
+            "critic": self.critic,
+            "target_critic": self._target,
+        }
+
+    def _optimizers(self) -> dict[str, FusedAdam]:
+        return {
+            "actor_optimizer": self._actor_optimizer,
+            "critic_optimizer": self._critic_optimizer,
+            "temperature_optimizer": self._temperature_optimizer,
+        }
+
+    def _noise(self, rows: int) -> Tensor:
+        return torch.randn(rows, self.action_size, generator=self._generator)
+
+    def _least(self, values: Tensor) -> Tensor:
+        """(M, B) -> (B,): the minimum over `target_critics` critics, drawn when there are more."""
+        if self.config.target_critics < self.config.critics:
+            drawn = torch.randperm(self.config.critics, generator=self._generator)
+            values = values[drawn[: self.config.target_critics]]
+        return values.amin(0) if len(values) != 2 else torch.minimum(values[0], values[1])
+
+    def _update_critic(self, obs: Tensor, next_obs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        with torch.no_grad():
+            action, log_prob = self.actor.sample(next_obs, self._noise(len(obs)))
+            following = self._least(self._target(next_obs, action)) - self._log_alpha.exp() * log_prob
+            wanted = batch.reward + self.config.discount * (1.0 - batch.terminated) * following
+        values = self.critic(obs, batch.action)
+        loss = (values - wanted).square().mean(1).sum()
+        self._critic_optimizer.minimise(loss)
+        with torch.no_grad():
+            torch._foreach_lerp_(
+                self._target_parameters, self._critic_optimizer.parameters, self.config.target_rate
+            )
+        return {
+            "critic_loss": loss.detach(),
+            "q_mean": values.detach().mean(),
+            "reward_mean": batch.reward.mean(),
+        }
+
+    def _update_actor(self, obs: Tensor, batch: Batch) -> dict[str, Tensor]:
+        config = self.config
+        mean, log_std = self.actor(obs)
+        action, log_prob = self.actor.squash(mean, log_std, self._noise(len(obs)))
+        value = self._least(self.critic(obs, action, frozen=True))
+        alpha = self._log_alpha.exp()
+        self._track_spread(value.detach())
+        scale = self._spread.clamp(min=config.spread_floor)
+        loss = (alpha * log_prob - value).mean() / scale
+        parts = {"actor_loss": loss.detach(), "q_spread": self._spread, "temperature": alpha}
+        weight = self.bc_weight
+        if weight > 0.0:
+            cloning = self._cloning_loss(obs, mean, log_std, value.detach(), batch)
+            parts["bc_loss"] = cloning.detach()
+            loss = loss + weight * cloning
+        entropy = -log_prob.detach().mean()
+        parts["entropy"] = entropy
+        self._actor_optimizer.minimise(loss)
+        self._temperature_optimizer.step([entropy - self._target_entropy])
+        with torch.no_grad():
+            if config.max_temperature is not None:
+                self._log_alpha.clamp_(max=math.log(config.max_temperature))
+            torch._foreach_lerp_(
+                self._average_parameters, self._actor_optimizer.parameters, 1.0 - config.actor_average
+            )
+        self._actor_updates += 1
+        return parts
+
+    def _track_spread(self, value: Tensor) -> None:
+        """Follow the spread of Q over a batch: what the actor loss is divided by, since a reward's zero
+        is arbitrary and so is the mean of Q."""
+        spread = value.std(correction=0)
+        weight = 1.0 if self._actor_updates == 0 else 1.0 - self.config.spread_average
+        self._spread = torch.lerp(self._spread, spread, weight)
+
+    def _cloning_loss(
+        self, obs: Tensor, mean: Tensor, log_std: Tensor, value: Tensor, batch: Batch
+    ) -> Tensor:
+        """Mean over the batch's operator rows (0 without any) of the squared error of tanh(mean), summed
+        over action dimensions, plus the weighted negative log-likelihood."""
+        config = self.config
+        loss = (torch.tanh(mean) - batch.action).square().sum(-1)
+        if config.bc_nll_weight > 0.0:
+            likelihood = self.actor.log_prob(mean, log_std, batch.action) / self.action_size
+            loss = loss - config.bc_nll_weight * likelihood
+        chosen = batch.operator.float()
+        if config.q_filter:
+            with torch.no_grad():
+                chosen = chosen * (self._least(self.critic(obs, batch.action)) > value)
+        return (loss * chosen).sum() / batch.operator.sum().clamp(min=1)

@@ -1,0 +1,43 @@
+"""State as flat named tensors, out and in again, for checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from torch import Tensor, nn
+
+from robot_rlhf.learning.checkpoint import CheckpointError
+
+Tensors = dict[str, Tensor]
+
+
+def with_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    """The same tensors named `prefix.name`."""
+    return {f"{prefix}.{name}": tensor for name, tensor in tensors.items()}
+
+
+def under_prefix(prefix: str, tensors: Mapping[str, Tensor]) -> Tensors:
+    """The tensors named `prefix.name`, named `name`: the inverse of `with_prefix`."""
+    start = f"{prefix}."
+    return {name[len(start) :]: tensor for name, tensor in tensors.items() if name.startswith(start)}
+
+
+def check_fits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], what: str) -> None:
+    """Raises CheckpointError naming the first tensor that is missing, unknown, or of another shape or
+    type than expected."""
+    for name in sorted(expected.keys() | found.keys()):
+        if name not in found:
+            raise CheckpointError(f"{what}: tensor {name} is missing")
+        if name not in expected:
+            raise CheckpointError(f"{what}: tensor {name} is unknown")
+        want, got = expected[name], found[name]
+        if want.shape != got.shape or want.dtype != got.dtype:
+            raise CheckpointError(
+                f"{what}: tensor {name} is {tuple(got.shape)} {got.dtype}, "
+                f"expected {tuple(want.shape)} {want.dtype}"
+            )
+
+
+def module_state(module: nn.Module) -> Tensors:
+    """Copies of a module's parameters and buffers."""
+    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}

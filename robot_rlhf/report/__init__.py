@@ -1,0 +1,1 @@
+"""Metrics while a run goes, the summary when it ends, and the page a person looks at."""

@@ -1,0 +1,116 @@
+"""Everything that can be set about a run. Imports nothing heavy, so that --help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from robot_rlhf.feedback.operator import OperatorConfig
+from robot_rlhf.feedback.queries import QueryConfig
+from robot_rlhf.feedback.types import Kind
+from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
+from robot_rlhf.learning.reward_config import RewardConfig
+
+ALL_KINDS = ",".join(kind.value for kind in Kind)
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """How much is asked of the operator, and when."""
+
+    demonstrations: int = 15
+    """Episodes the operator drives before the policy starts."""
+    alternatives: int = 3
+    """Noised replays that each demonstration is compared with."""
+    episodes: int = 45
+    """Episodes the policy drives, with takeovers."""
+    warmup_episodes: int = 3
+    """Episodes the policy drives before the critic starts to learn from the reward."""
+    episodes_per_fit: int = 3
+    """Episodes between two fits of the reward model."""
+    pairs_first: int = 10
+    """Pairs asked in the first round."""
+    pairs_last: int = 1
+    """Pairs asked in late rounds."""
+    pairs_decay: float = 0.8
+    """How fast the demand falls from the first to the last, a round."""
+    takeover_seconds: float = 120.0
+    """The operator takes over no more once they have driven this long in takeovers."""
+    evaluate_every: int = 15
+    """Episodes between two autonomous evaluations for the learning curve; 0: none. The learner never
+    sees them."""
+    evaluation_episodes: int = 20
+    """Fresh starts of such an evaluation."""
+    final_episodes: int = 100
+    """Fresh starts of the evaluation at the end."""
+
+    def __post_init__(self) -> None:
+        for name in ("episodes", "episodes_per_fit", "evaluation_episodes", "final_episodes"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must be at least 1")
+        for name in ("demonstrations", "alternatives", "warmup_episodes", "pairs_first", "pairs_last"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must not be negative")
+        if self.evaluate_every < 0 or self.takeover_seconds < 0:
+            raise ValueError("schedule.evaluate_every and schedule.takeover_seconds must not be negative")
+        if not 0.0 <= self.pairs_decay <= 1.0:
+            raise ValueError(f"schedule.pairs_decay is {self.pairs_decay}: it must be from 0 to 1")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """A run: what is learned, from whom, and how."""
+
+    task: str = "pick_cube"
+    """What to learn: reach, push or pick_cube."""
+    seed: int = 0
+    """Everything random follows from it."""
+    feedback: str = ALL_KINDS
+    """Kinds of feedback to learn from, comma-separated."""
+    reward: Literal["learned", "task"] = "learned"
+    """Learn from feedback, or from the task's own reward (plain SAC, the upper bound)."""
+    labels: Literal["given", "shuffled"] = "given"
+    """shuffled: every judgement is turned at random before it is learned from (an ablation)."""
+    control_hz: float = 10.0
+    """Policy steps a second."""
+    threads: int = 2
+    """Torch's threads."""
+    schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
+    """How much is asked of the operator, and when."""
+    operator: Literal["simulated"] = "simulated"
+    """Who teaches: a simulated person (the console comes later)."""
+    simulated: OperatorConfig = field(default_factory=OperatorConfig)
+    """Who the simulated person is."""
+    queries: QueryConfig = field(default_factory=QueryConfig)
+    """How pairs of clips are chosen."""
+    reward_model: RewardConfig = field(default_factory=RewardConfig)
+    """The reward ensemble."""
+    sac: SACConfig = field(default_factory=SACConfig)
+    """The policy's learning."""
+    clone: CloneConfig = field(default_factory=CloneConfig)
+    """Behaviour cloning, where the policy starts."""
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}: it must not be negative")
+        if self.threads < 1:
+            raise ValueError(f"threads is {self.threads}: it must be at least 1")
+        if not 5.0 <= self.control_hz <= 50.0:
+            raise ValueError(f"control_hz is {self.control_hz}: it must be from 5 to 50")
+        kinds = self.kinds
+        if self.reward == "learned" and not kinds:
+            raise ValueError(
+                "feedback is empty: a learned reward needs at least one kind, or use --reward task"
+            )
+        if self.reward == "task" and self.labels == "shuffled":
+            raise ValueError("--labels shuffled needs --reward learned: the task's reward uses no labels")
+
+    @property
+    def kinds(self) -> frozenset[Kind]:
+        """The kinds of `feedback`; ValueError names an unknown one."""
+        names = [name.strip() for name in self.feedback.split(",") if name.strip()]
+        valid = {kind.value: kind for kind in Kind}
+        for name in names:
+            if name not in valid:
+                raise ValueError(f"no kind of feedback is named {name!r} (there are {', '.join(valid)})")
+        return frozenset(valid[name] for name in names)

@@ -1,0 +1,157 @@
+"""A run is a folder: its config, its database, its checkpoints, its logs and its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import os
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from robot_rlhf.feedback.store import Store
+from robot_rlhf.session.config import RunConfig
+
+CONFIG, DATABASE, CHECKPOINTS = "config.toml", "run.db", "checkpoints"
+_KEPT = 2  # checkpoints
+
+
+class RunError(Exception):
+    """A run folder that cannot be used; the message says why in one line."""
+
+
+class RunFolder:
+    """A run's folder, open for writing. Use `create` or `open`."""
+
+    def __init__(self, path: Path, config: RunConfig, store: Store) -> None:
+        self.path, self.config, self.store = path, config, store
+
+    @classmethod
+    def create(cls, path: Path, config: RunConfig) -> RunFolder:
+        """A new run at `path`, which must not exist or be an empty folder."""
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            raise RunError(f"{path} exists and is not an empty folder: choose another --out, or --resume it")
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=path):
+                pass
+        except OSError as error:
+            raise RunError(f"cannot write to {path}: {error.strerror or error}") from error
+        (path / CHECKPOINTS).mkdir()
+        (path / CONFIG).write_text(to_toml(config))
+        store = Store.create(path / DATABASE)
+        store.set_meta("task", config.task)
+        store.set_meta("seed", str(config.seed))
+        return cls(path, config, store)
+
+    @classmethod
+    def open(cls, path: Path) -> RunFolder:
+        """The run at `path`, for going on with it. RunError or StoreError where that cannot be."""
+        config = read_config(path)
+        return cls(path, config, Store.open(path / DATABASE))
+
+    @staticmethod
+    def is_begun(path: Path) -> bool:
+        """Whether there is a run at `path`."""
+        return (path / DATABASE).exists()
+
+    def close(self) -> None:
+        self.store.close()
+
+    def new_checkpoint(self, step: int) -> Path:
+        """Where to write the checkpoint of environment step `step`."""
+        return self.path / CHECKPOINTS / f"step-{step:08d}.safetensors"
+
+    def keep(self, step: int, path: Path) -> None:
+        """Enter a written checkpoint in the index, and drop those that nothing needs any more."""
+        self.store.record_checkpoint(step, str(path.relative_to(self.path)), time.time_ns())
+        recent = {self.path / saved.path for saved in self.store.latest_checkpoints(_KEPT)}
+        for old in (self.path / CHECKPOINTS).glob("step-*.safetensors"):
+            if old not in recent:
+                old.unlink()
+
+    def latest_checkpoint(self) -> Path | None:
+        """The newest checkpoint that is there, or None."""
+        for saved in self.store.latest_checkpoints(_KEPT):
+            if (self.path / saved.path).exists():
+                return self.path / saved.path
+        return None
+
+
+def read_config(path: Path) -> RunConfig:
+    """The config of the run at `path`; RunError says what is wrong with it."""
+    file = path / CONFIG
+    if not file.is_file() or not (path / DATABASE).is_file():
+        missing = CONFIG if not file.is_file() else DATABASE
+        raise RunError(f"{path} is not a run folder: it has no {missing}")
+    return load_config(file)
+
+
+def load_config(file: Path) -> RunConfig:
+    """A run's config from a TOML file; RunError names an unknown key and the nearest valid one."""
+    try:
+        raw = msgspec.toml.decode(file.read_bytes())
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{file} is not valid TOML: {error}") from error
+    except OSError as error:
+        raise RunError(f"cannot read {file}: {error.strerror or error}") from error
+    _refuse_unknown(raw, RunConfig, str(file), "")
+    try:
+        config: RunConfig = msgspec.convert(raw, RunConfig, strict=False)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise RunError(f"{file}: {error}") from error
+    return config
+
+
+def _refuse_unknown(raw: dict[str, Any], kind: Any, where: str, prefix: str) -> None:
+    fields = {item.name: item for item in dataclasses.fields(kind)}
+    for key, value in raw.items():
+        if key not in fields:
+            near = difflib.get_close_matches(key, fields, n=1)
+            hint = f", did you mean {prefix}{near[0]}?" if near else f" (valid: {', '.join(fields)})"
+            raise RunError(f"{where}: unknown key {prefix}{key}{hint}")
+        nested: Any = fields[key].default_factory
+        if isinstance(value, dict) and dataclasses.is_dataclass(nested):
+            _refuse_unknown(value, nested, where, f"{prefix}{key}.")
+
+
+def to_toml(config: Any) -> str:
+    """A config dataclass as TOML, sections for nested dataclasses; what is None is left out."""
+    lines: list[str] = []
+    _section(config, "", lines)
+    return "\n".join(lines).lstrip("\n") + "\n"
+
+
+def _section(config: Any, name: str, lines: list[str]) -> None:
+    if name:
+        lines += ["", f"[{name}]"]
+    nested = []
+    for item in dataclasses.fields(config):
+        value = getattr(config, item.name)
+        if dataclasses.is_dataclass(value):
+            nested.append((item.name, value))
+        elif value is not None:
+            lines.append(f"{item.name} = {_value(value)}")
+    for key, value in nested:
+        _section(value, f"{name}.{key}" if name else key, lines)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (int, float)):
+        return repr(value)
+    if isinstance(value, str):
+        return msgspec.json.encode(value).decode()
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_value(item) for item in value)}]"
+    raise TypeError(f"no TOML for {value!r}")
+
+
+def free_megabytes(path: Path) -> float:
+    """Room left on the disk that holds `path`."""
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize / 2**20

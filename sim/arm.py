@@ -1,0 +1,244 @@
+"""A Franka Panda in a `World`, driven by tool velocities: one more `Robot`.
+
+Resolved-rate control: at 50 Hz the commanded twist plus a correction towards the integrated tool pose
+goes through the damped pseudo-inverse of the Jacobian (Nakamura and Hanafusa 1986) with the null space
+pulled to the home posture, into PyBullet's joint velocity motors.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.limits import limit
+from hardware.robot import Applied, Command, Limit, RobotError, RobotSpec, RobotState, SafeState
+from sim.bullet import pybullet
+from sim.world import TIMESTEP_NS, World
+
+Array = NDArray[np.float64]
+
+HOME_RAD = np.array([0.0, -0.30, 0.0, -2.40, 0.0, 2.10, 0.785398])
+TOOL_LINK = 11
+FINGERS = (9, 10)
+FINGER_OPEN_M = 0.04
+_TORQUE_NM = np.array([87.0, 87, 87, 87, 12, 12, 12])
+_GRIP_N = 30.0
+_GRIP_SPEED_M_S = 0.1
+_EVERY = 2  # physics steps between two control updates
+_PULL = 10.0  # 1/s, correction towards the integrated pose
+_DAMPING = 1e-4 * np.eye(6)
+_SLACK_M = 0.01  # the integrated pose never runs further ahead than this (a push against a wall)
+
+PANDA_SPEC = RobotSpec(
+    name="panda",
+    joint_names=tuple(f"panda_joint{i}" for i in range(1, 8)),
+    joint_low_rad=np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973]),
+    joint_high_rad=np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973]),
+    joint_speed_limit_rad_s=np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61]),
+    workspace_low_m=np.array([0.25, -0.35, 0.005]),
+    workspace_high_m=np.array([0.75, 0.35, 0.50]),
+    max_speed_m_s=0.25,
+    max_turn_rad_s=1.0,
+    max_acceleration_m_s2=3.0,
+    control_hz=10.0,
+    gripper=True,
+    safe_state=SafeState.HOLD,
+    simulated=True,
+)
+
+
+class SimArm:
+    """The simulated Panda. Construct it before `World.seal`."""
+
+    def __init__(self, world: World, spec: RobotSpec = PANDA_SPEC) -> None:
+        self._world = world
+        self._client: Any = world.client
+        self._spec = spec
+        self.body: int = self._client.loadURDF(
+            "franka_panda/panda.urdf", useFixedBase=True, flags=pybullet.URDF_ENABLE_CACHED_GRAPHICS_SHAPES
+        )
+        for finger in FINGERS:
+            self._client.changeDynamics(
+                self.body, finger, lateralFriction=1.5, spinningFriction=0.02, frictionAnchor=1
+            )
+        gear = self._client.createConstraint(
+            self.body, FINGERS[0], self.body, FINGERS[1], pybullet.JOINT_GEAR, [1, 0, 0], [0] * 3, [0] * 3
+        )
+        self._client.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=200)
+        self._seq = 0
+        self._phase = 0
+        self._gripper_target = 1.0
+        self._applied: Applied | None = None
+        self._before: Applied | None = None  # in force when this instant began
+        self._sent_ns = -1
+        self._expires_ns = 0
+        self._closed = False
+        self._goal_pos = np.zeros(3)
+        world.attach(self._control, self._memory, self._recall)
+        self.reset(None)
+
+    @property
+    def spec(self) -> RobotSpec:
+        return self._spec
+
+    def reset(self, tool_pos_m: Array | None) -> None:
+        """Put the arm at rest, gripper open, tool looking down at `tool_pos_m` (None: the home posture)."""
+        joints = HOME_RAD.copy()
+        self._set_joints(joints)
+        if tool_pos_m is not None:
+            for _ in range(20):
+                position, quaternion = self._tool_pose()
+                error = np.concatenate([tool_pos_m - position, _turn_to_down(quaternion)])
+                joints = joints + _damped(self._jacobian(joints), error, joints, gain=0.0)
+                self._set_joints(joints)
+                if np.abs(error).max() < 1e-5:
+                    break
+            else:
+                raise ValueError(f"no posture reaches {tool_pos_m.tolist()} m within 1e-5")
+        self._seq, self._phase = 0, 0
+        self._applied = self._before = None
+        self._sent_ns, self._expires_ns = -1, 0
+        self._grip(1.0)
+        self._goal_pos = self._tool_pose()[0]
+
+    def _set_joints(self, joints: Array) -> None:
+        for index, value in enumerate(joints):
+            self._client.resetJointState(self.body, index, value, 0.0)
+        for finger in FINGERS:
+            self._client.resetJointState(self.body, finger, FINGER_OPEN_M, 0.0)
+
+    # -- Robot --------------------------------------------------------------------------------------
+
+    def read(self) -> RobotState:
+        states = self._client.getJointStates(self.body, [*range(7), *FINGERS])
+        link = self._client.getLinkState(
+            self.body, TOOL_LINK, computeLinkVelocity=True, computeForwardKinematics=True
+        )
+        opening = (states[7][0] + states[8][0]) / (2 * FINGER_OPEN_M)
+        self._seq += 1
+        return RobotState(
+            seq=self._seq,
+            time_ns=self._world.now_ns(),
+            joint_pos_rad=np.array([state[0] for state in states[:7]]),
+            joint_vel_rad_s=np.array([state[1] for state in states[:7]]),
+            tool_pos_m=np.array(link[4]),
+            tool_quat_xyzw=np.array(link[5]),
+            tool_twist=np.array(link[6] + link[7]),
+            gripper=float(np.clip(opening, 0.0, 1.0)),
+            applied=self._applied,
+        )
+
+    def send(self, command: Command) -> Applied:
+        if self._closed:
+            raise RobotError("the simulated panda is closed; make a new one")
+        now = self._world.now_ns()
+        if now > self._sent_ns:  # several commands in one instant earn one period's acceleration
+            self._before, self._sent_ns = self._applied, now
+        applied = limit(command, self.read(), self._before, self._spec, 1.0 / self._spec.control_hz)
+        self._applied = applied
+        if applied.command.gripper != self._gripper_target:
+            self._grip(applied.command.gripper)
+        self._expires_ns = now + round(applied.command.valid_for_s * 1e9)
+        return applied
+
+    def stop(self) -> None:
+        if self._applied is not None:
+            self._halt(self._applied, ())
+        self._goal_pos = self._tool_pose()[0]
+
+    def _halt(self, applied: Applied, limits: tuple[Limit, ...]) -> None:
+        self._applied = Applied(replace(applied.command, twist=np.zeros(6)), limits)
+
+    def close(self) -> None:
+        if not self._closed:
+            self.stop()
+            self._closed = True
+
+    # -- control ------------------------------------------------------------------------------------
+
+    def _tool_pose(self) -> tuple[Array, Array]:
+        link = self._client.getLinkState(self.body, TOOL_LINK, computeForwardKinematics=True)
+        return np.array(link[4]), np.array(link[5])
+
+    def _jacobian(self, joints: Array) -> Array:
+        zeros = [0.0] * 9
+        linear, angular = self._client.calculateJacobian(
+            self.body, TOOL_LINK, [0.0, 0.0, 0.0], [*joints, 0.0, 0.0], zeros, zeros
+        )
+        return np.vstack([np.array(linear)[:, :7], np.array(angular)[:, :7]])
+
+    def _control(self) -> None:
+        self._phase += 1
+        if (self._phase - 1) % _EVERY:
+            return
+        states = self._client.getJointStates(self.body, range(7))
+        joints = np.array([state[0] for state in states])
+        position, quaternion = self._tool_pose()
+        applied = self._applied
+        if applied is not None and self._world.now_ns() >= self._expires_ns and applied.command.twist.any():
+            self._halt(applied, (Limit.EXPIRED,))
+        twist = np.zeros(6) if self._applied is None else self._applied.command.twist
+        goal = self._goal_pos + twist[:3] * (_EVERY * TIMESTEP_NS / 1e9)
+        self._goal_pos = position + np.clip(goal - position, -_SLACK_M, _SLACK_M)
+        wanted = np.concatenate(
+            [
+                twist[:3] + _PULL * (self._goal_pos - position),
+                twist[3:] + (_PULL * _turn_to_down(quaternion) if not twist[3:].any() else 0.0),
+            ]
+        )
+        bound = self._spec.joint_speed_limit_rad_s
+        speeds = _damped(self._jacobian(joints), wanted, joints, gain=0.5)
+        self._client.setJointMotorControlArray(
+            self.body,
+            range(7),
+            pybullet.VELOCITY_CONTROL,
+            targetVelocities=np.clip(speeds, -bound, bound),
+            forces=_TORQUE_NM,
+        )
+
+    def _grip(self, opening: float) -> None:
+        self._gripper_target = opening
+        for finger in FINGERS:
+            self._client.setJointMotorControl2(
+                self.body,
+                finger,
+                pybullet.POSITION_CONTROL,
+                targetPosition=opening * FINGER_OPEN_M,
+                force=_GRIP_N,
+                maxVelocity=_GRIP_SPEED_M_S,
+            )
+
+    def _memory(self) -> tuple[Any, ...]:
+        return (
+            self._seq,
+            self._phase,
+            self._gripper_target,
+            self._applied,
+            self._before,
+            self._sent_ns,
+            self._expires_ns,
+            self._goal_pos.copy(),
+        )
+
+    def _recall(self, memory: tuple[Any, ...]) -> None:
+        self._seq, self._phase, gripper, self._applied, self._before, *rest = memory
+        self._sent_ns, self._expires_ns, goal = rest
+        self._goal_pos = goal.copy()
+        self._grip(gripper)
+
+
+def _turn_to_down(quaternion: Array) -> Array:
+    """Rotation vector (rad, base frame) from the tool's orientation to looking straight down."""
+    x, y, z, w = quaternion
+    # (1, 0, 0, 0) times the conjugate of q has the vector part (w, z, -y) and the scalar part x
+    return 2.0 * np.array([w, z, -y]) * (1.0 if x >= 0 else -1.0)
+
+
+def _damped(jacobian: Array, wanted: Array, joints: Array, gain: float) -> Array:
+    """Joint speeds for a wanted twist: damped least squares, null space pulled to the home posture."""
+    towards_home = gain * (HOME_RAD - joints)
+    rest = wanted - jacobian @ towards_home
+    return np.asarray(towards_home + jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + _DAMPING, rest))

@@ -1,0 +1,127 @@
+"""Pictures of stored scenes, drawn by PyBullet's own software renderer: no GL, no window.
+
+The camera has a world of its own that holds only what is seen: the arm with its meshes, a table and the
+task's props in their colours. Import it where pictures are asked for; nothing else needs it.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.scene import Scene
+from sim.arm import FINGER_OPEN_M, FINGERS
+from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
+from sim.task import Task, make_task
+
+Picture = NDArray[np.uint8]
+Array = NDArray[np.float64]
+
+_TABLE_HALF_M = (0.55, 0.55, 0.02)
+_TABLE_CENTRE_M = (0.40, 0.0, -0.02)  # its top is at z = 0
+_TABLE_RGBA = (0.86, 0.80, 0.71, 1.0)
+_SKY_RGB = ((222, 230, 238), (247, 248, 250))  # top and bottom of the background
+_LOOK_AT_M = (0.47, 0.0, 0.17)
+_DISTANCE_M, _YAW_DEG, _PITCH_DEG, _FIELD_DEG = 0.97, 50.0, -28.0, 45.0
+_LIGHT = {
+    "lightDirection": (0.5, 0.6, 1.6),
+    "lightColor": (1.0, 0.98, 0.95),
+    "lightDistance": 3.0,
+    "lightAmbientCoeff": 0.6,
+    "lightDiffuseCoeff": 0.5,
+    "lightSpecularCoeff": 0.1,
+    "shadow": 1,
+}
+_OVERSAMPLING = 2  # the renderer does not smooth edges
+
+
+def render(task_name: str, scenes: NDArray[np.float32], width: int = 480, height: int = 360) -> Picture:
+    """The pictures (F, height, width, 3) uint8 RGB of F scene rows (F, k) of a task's episode.
+
+    Raises ValueError for an unknown task, rows that are not of that task or not finite, and a picture
+    smaller than 16 pixels.
+    """
+    if scenes.ndim != 2:
+        raise ValueError(f"scenes has shape {scenes.shape}, expected (frames, numbers in a scene row)")
+    if not np.isfinite(scenes).all():
+        raise ValueError("scenes hold numbers that are not finite: there is nothing to draw")
+    with Camera(make_task(task_name), width, height) as camera:
+        pictures = [camera.picture(row) for row in scenes]
+    return np.stack(pictures) if pictures else np.empty((0, height, width, 3), dtype=np.uint8)
+
+
+class Camera:
+    """Looks at one task's scenes from a fixed place. Pictures are (height, width, 3) uint8 RGB."""
+
+    def __init__(self, task: Task, width: int, height: int) -> None:
+        if width < 16 or height < 16:
+            raise ValueError(f"a picture of {width} x {height} pixels is too small: at least 16 x 16")
+        self._width, self._height = width, height
+        self._objects = [prop.name for prop in task.props]
+        with quiet():
+            self._client: Any = BulletClient(connection_mode=pybullet.DIRECT)
+        self._client.setAdditionalSearchPath(pybullet_data.getDataPath())
+        self._arm = self._client.loadURDF("franka_panda/panda.urdf", useFixedBase=True)
+        self._box(_TABLE_HALF_M, _TABLE_RGBA, _TABLE_CENTRE_M)
+        self._bodies = {prop.name: self._box(prop.half_extents_m, prop.rgba) for prop in task.props}
+        self._view = self._client.computeViewMatrixFromYawPitchRoll(
+            _LOOK_AT_M, _DISTANCE_M, _YAW_DEG, _PITCH_DEG, 0.0, 2
+        )
+        self._projection = self._client.computeProjectionMatrixFOV(_FIELD_DEG, width / height, 0.1, 5.0)
+        fade = np.linspace(0.0, 1.0, height * _OVERSAMPLING)[:, None, None]
+        top, bottom = (np.array(colour, dtype=np.float64) for colour in _SKY_RGB)
+        self._sky = np.broadcast_to(top + fade * (bottom - top), (*self._fine, 3))
+
+    def __enter__(self) -> Camera:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def _fine(self) -> tuple[int, int]:
+        return self._height * _OVERSAMPLING, self._width * _OVERSAMPLING
+
+    def _box(
+        self,
+        half_extents_m: tuple[float, float, float],
+        rgba: tuple[float, float, float, float],
+        at_m: tuple[float, float, float] = (0.0, 0.0, 0.0),
+    ) -> int:
+        shape = self._client.createVisualShape(
+            pybullet.GEOM_BOX, halfExtents=half_extents_m, rgbaColor=rgba, specularColor=(0.1, 0.1, 0.1)
+        )
+        body: int = self._client.createMultiBody(baseVisualShapeIndex=shape, basePosition=at_m)
+        return body
+
+    def picture(self, row: NDArray[np.float32]) -> Picture:
+        """The picture of one scene row (k,). Raises ValueError where it is no row of this task."""
+        self._arrange(Scene.unpack(row, self._objects))
+        rows, columns = self._fine
+        _, _, colours, _, bodies = self._client.getCameraImage(
+            columns, rows, self._view, self._projection, renderer=pybullet.ER_TINY_RENDERER, **_LIGHT
+        )
+        seen = np.reshape(np.asarray(colours), (rows, columns, 4))[..., :3]
+        empty = np.reshape(np.asarray(bodies), (rows, columns, 1)) < 0
+        whole = np.where(empty, self._sky, seen)
+        blocks = whole.reshape(self._height, _OVERSAMPLING, self._width, _OVERSAMPLING, 3)
+        return np.asarray(blocks.mean(axis=(1, 3)).round(), dtype=np.uint8)
+
+    def _arrange(self, scene: Scene) -> None:
+        for joint, angle in enumerate(scene.joint_pos_rad):
+            self._client.resetJointState(self._arm, joint, angle)
+        for finger in FINGERS:
+            self._client.resetJointState(self._arm, finger, float(scene.gripper) * FINGER_OPEN_M)
+        for name, body in self._bodies.items():
+            pose = scene.objects[name]
+            self._client.resetBasePositionAndOrientation(body, pose[:3], pose[3:])
+
+    def close(self) -> None:
+        """Disconnect the camera's world; twice is fine."""
+        if self._client.isConnected():
+            self._client.disconnect()

@@ -1,0 +1,143 @@
+"""The Gymnasium environment over (robot, task).
+
+It drives any `Robot` on any `Clock`: the simulated arm in lockstep, or an arm behind a wire in real
+time. An episode has a fixed horizon; success ends nothing unless `end_on_success` says so, so that a
+learner cannot read success off an episode's length.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.robot import Command, Source
+from hardware.scene import Scene
+from sim.arm import PANDA_SPEC, SimArm
+from sim.task import SUCCESS_HOLD_S, Task, make_task
+from sim.world import SimState, World
+
+Float32 = NDArray[np.float32]
+
+SPEED_M_S = 0.15  # what a full stick means, for the policy as for a person
+_GRIP_BAND = 0.2  # a gripper action within this of 0 leaves the gripper as it is
+
+
+@dataclass(frozen=True)
+class EnvState:
+    """A moment of an episode to go back to, or to go on from in another environment."""
+
+    sim: SimState
+    step: int
+    held: int
+    gripper: float
+
+
+class TaskEnv(gymnasium.Env[Float32, Float32]):
+    """Observation: the task's, (n,) float32. Action: (3,) or (4,) in [-1, 1], the tool's velocity over
+    0.15 m/s and, where the task uses the gripper, above 0.2 to open and below -0.2 to close.
+
+    `info` of `step`: is_success; executed (m,), the action that the limits let through; scene.
+    The reward is the task's own utility; the learner of this project never sees it unless told to.
+    """
+
+    metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012 - Gymnasium's own convention
+
+    def __init__(
+        self, task: str | Task = "pick_cube", control_hz: float = 10.0, end_on_success: bool = False
+    ) -> None:
+        self.task = make_task(task) if isinstance(task, str) else task
+        self.world = World(self.task.props)
+        self.robot = SimArm(self.world, PANDA_SPEC)
+        self.world.seal()
+        self.control_hz = control_hz
+        self.end_on_success = end_on_success
+        self.horizon = round(self.task.horizon_s * control_hz)
+        self._tick_ns = round(1e9 / control_hz)
+        self._hold_steps = max(1, round(SUCCESS_HOLD_S * control_hz))
+        self._step = self._held = 0
+        self._gripper = 1.0
+        self._seed_rng = np.random.default_rng(0)
+        self.scene = self._place(self._seed_rng)
+        self.obs_size = self.task.observe(self.scene).shape[-1]
+        self.axes = 4 if self.task.uses_gripper else 3
+        self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.obs_size,), np.float32)
+        self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.axes,), np.float32)
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Float32, dict[str, Any]]:
+        super().reset(seed=seed)
+        self.scene = self._place(self.np_random)
+        return self.task.observe(self.scene), {"is_success": False}
+
+    def _place(self, rng: np.random.Generator) -> Scene:
+        self.world.rewind()
+        layout = self.task.layout(rng)
+        self.robot.reset(layout.tool_pos_m)
+        for name, pose in layout.poses.items():
+            self.world.place(name, pose)
+        self._step = self._held = 0
+        self._gripper = 1.0 if self.task.uses_gripper else 0.0
+        if not self.task.uses_gripper:
+            self._send(np.zeros(3))
+            self.world.wait_until(self.world.now_ns() + 5 * self._tick_ns)  # the hand closes
+        return self._look()
+
+    def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
+        wanted = np.asarray(action, dtype=np.float64)
+        if wanted.shape != self.action_space.shape or not np.isfinite(wanted).all():
+            raise ValueError(
+                f"action {wanted.tolist()}: expected {self.action_space.shape} finite numbers in [-1, 1]"
+            )
+        wanted = np.clip(wanted, -1.0, 1.0)
+        if self.task.uses_gripper and abs(wanted[3]) > _GRIP_BAND:
+            self._gripper = 1.0 if wanted[3] > 0 else 0.0
+        executed = self._send(wanted)
+        self.world.wait_until(self.world.now_ns() + self._tick_ns)
+        self.scene = self._look()
+        self._step += 1
+        self._held = self._held + 1 if bool(self.task.success(self.scene)) else 0
+        success = self._held >= self._hold_steps
+        terminated = success and self.end_on_success
+        truncated = self._step >= self.horizon and not terminated
+        info = {"is_success": success, "executed": executed, "scene": self.scene}
+        reward = float(self.task.utility(self.scene))
+        return self.task.observe(self.scene), reward, terminated, truncated, info
+
+    def _send(self, wanted: NDArray[np.float64]) -> Float32:
+        twist = np.concatenate([wanted[:3] * SPEED_M_S, np.zeros(3)])
+        command = Command(self._step, twist, self._gripper, 2.0 / self.control_hz, Source.SCRIPT)
+        applied = self.robot.send(command).command
+        executed = wanted.astype(np.float32)
+        executed[:3] = applied.twist[:3] / SPEED_M_S
+        return np.clip(executed, -1.0, 1.0)
+
+    def _look(self) -> Scene:
+        state = self.robot.read()
+        return Scene(
+            joint_pos_rad=state.joint_pos_rad,
+            gripper=np.asarray(state.gripper),
+            gripper_target=np.asarray(self._gripper),
+            tool_pos_m=state.tool_pos_m,
+            tool_quat_xyzw=state.tool_quat_xyzw,
+            tool_vel_m_s=state.tool_twist[:3],
+            objects=self.world.poses(),
+        )
+
+    def save(self) -> EnvState:
+        """This moment, to go back to or to hand to another environment of the same task."""
+        return EnvState(self.world.save(), self._step, self._held, self._gripper)
+
+    def restore(self, state: EnvState) -> Float32:
+        """Go on from `state`; returns the observation there."""
+        self.world.restore(state.sim)
+        self._step, self._held, self._gripper = state.step, state.held, state.gripper
+        self.scene = self._look()
+        return self.task.observe(self.scene)
+
+    def close(self) -> None:
+        self.world.close()

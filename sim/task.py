@@ -1,0 +1,113 @@
+"""What a task is: how a scene is laid out, what is seen of it, what success is, how it is done.
+
+Everything but the layout is a pure function of `hardware.scene.Scene` with any leading dimensions, so
+a moment and a whole stored episode are judged by the same line of code. No physics is imported here.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.scene import Scene
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prop:
+    """A thing on the table: a box that physics moves, or a marker (mass 0) that is only seen.
+
+    `half_extents_m` are half the box's sides.
+    """
+
+    name: str
+    half_extents_m: tuple[float, float, float]
+    rgba: tuple[float, float, float, float]
+    mass_kg: float = 0.0
+    friction: float = 1.0
+
+    @property
+    def is_marker(self) -> bool:
+        return self.mass_kg == 0.0
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where an episode starts: the tool (m) and every prop's pose (7,), m and xyzw."""
+
+    tool_pos_m: Array
+    poses: Mapping[str, Array]
+
+
+@dataclass(frozen=True, eq=False)
+class Waypoint:
+    """Where the hand should go next. `gripper` is 0 to close, 1 to open; `precise` asks for slow, exact
+    motion; `stage` counts up as the task gets on, for those who watch."""
+
+    pos_m: Array
+    gripper: float
+    precise: bool
+    stage: int
+
+
+class Task(Protocol):
+    """A task; each lives in a file of its own under sim/tasks/."""
+
+    name: str
+    goal: str
+    horizon_s: float
+    props: tuple[Prop, ...]
+    uses_gripper: bool
+
+    def layout(self, rng: np.random.Generator) -> Layout:
+        """A random start."""
+        ...
+
+    def observe(self, scene: Scene) -> NDArray[np.float32]:
+        """What a policy sees, (..., n) float32, roughly of unit size."""
+        ...
+
+    def utility(self, scene: Scene) -> Array:
+        """How good a moment is, (...), 0 to 1: the task's own reward and an operator's hidden opinion.
+        A learner never sees it unless told to learn from the task's reward."""
+        ...
+
+    def success(self, scene: Scene) -> NDArray[np.bool_]:
+        """Whether the goal holds at a moment, (...). An episode succeeds when it has held for 0.5 s."""
+        ...
+
+    def expert(self, scene: Scene) -> Waypoint:
+        """The scripted way from a single moment on; it recovers from anything within reach."""
+        ...
+
+
+SUCCESS_HOLD_S = 0.5
+
+TASKS: Mapping[str, str] = {
+    "reach": "sim.tasks.reach:Reach",
+    "push": "sim.tasks.push:Push",
+    "pick_cube": "sim.tasks.pick_cube:PickCube",
+}
+
+
+def make_task(name: str) -> Task:
+    """The task of that name; ValueError names the valid ones."""
+    if name not in TASKS:
+        near = difflib.get_close_matches(name, TASKS, n=1)
+        hint = f", did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"no task named {name!r}{hint} (there are {', '.join(TASKS)})")
+    module, attribute = TASKS[name].split(":")
+    task: Task = getattr(importlib.import_module(module), attribute)()
+    return task
+
+
+def pose(x: float, y: float, z: float, yaw: float = 0.0) -> Array:
+    """A (7,) pose in m and xyzw, turned by `yaw` rad about the vertical."""
+    return np.array([x, y, z, 0.0, 0.0, np.sin(yaw / 2), np.cos(yaw / 2)])

@@ -1,0 +1,1 @@
+"""One file a task; `sim.task.TASKS` lists them."""

@@ -1,0 +1,158 @@
+"""A PyBullet world: bodies, time, and its state out and in.
+
+Time moves only when somebody waits on the world's clock, so the same control loop runs here in lockstep
+and on a real arm in real time. Nothing here opens a window or loads a renderer.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
+from sim.task import Prop
+
+Array = NDArray[np.float64]
+
+TIMESTEP_NS = 10_000_000  # 100 Hz; docs/simulation.md shows what a finer one changes
+
+
+@dataclass(frozen=True)
+class SimState:
+    """Everything needed to go on from a moment, in this world or another one with the same bodies."""
+
+    bullet: bytes
+    time_ns: int
+    markers: Mapping[str, tuple[float, ...]]
+    controllers: tuple[Any, ...]
+
+
+class World:
+    """One physics client with the table top at z = 0. It is also a `hardware.clock.Clock`."""
+
+    def __init__(self, props: tuple[Prop, ...] = ()) -> None:
+        with quiet():
+            self.client: Any = BulletClient(connection_mode=pybullet.DIRECT)
+        self.client.setPhysicsEngineParameter(
+            fixedTimeStep=TIMESTEP_NS / 1e9, numSolverIterations=50, deterministicOverlappingPairs=1
+        )
+        self.client.setGravity(0, 0, -9.81)
+        self.client.setAdditionalSearchPath(pybullet_data.getDataPath())
+        table = self.client.createCollisionShape(pybullet.GEOM_PLANE)
+        self.table = self.client.createMultiBody(baseCollisionShapeIndex=table)
+        self.client.changeDynamics(self.table, -1, lateralFriction=0.6)
+        self.props = props
+        self.bodies: dict[str, int] = {}
+        self._markers: dict[str, Array] = {}
+        self._controllers: list[tuple[Callable[[], None], Callable[[], Any], Callable[[Any], None]]] = []
+        self._time_ns = 0
+        for prop in props:
+            self._add(prop)
+        self._initial: int | None = None
+
+    def _add(self, prop: Prop) -> None:
+        if prop.is_marker:
+            self._markers[prop.name] = np.array([0.0, 0, 0, 0, 0, 0, 1])
+            return
+        shape = self.client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=prop.half_extents_m)
+        body = self.client.createMultiBody(
+            baseMass=prop.mass_kg,
+            baseCollisionShapeIndex=shape,
+            basePosition=[0.5, 0.0, prop.half_extents_m[2]],
+        )
+        self.client.changeDynamics(
+            body, -1, lateralFriction=prop.friction, spinningFriction=0.005, rollingFriction=0.0005
+        )
+        self.bodies[prop.name] = body
+
+    def attach(
+        self, control: Callable[[], None], save: Callable[[], Any], restore: Callable[[Any], None]
+    ) -> None:
+        """Have `control` called before every physics step; `save` and `restore` carry what it remembers."""
+        self._controllers.append((control, save, restore))
+
+    # -- time ---------------------------------------------------------------------------------------
+
+    def now_ns(self) -> int:
+        """Simulated time in ns."""
+        return self._time_ns
+
+    def wait_until(self, deadline_ns: int) -> int:
+        """Step physics up to `deadline_ns`; a simulation is never late, so it returns 0."""
+        while self._time_ns + TIMESTEP_NS <= deadline_ns:
+            for control, _, _ in self._controllers:
+                control()
+            self.client.stepSimulation()
+            self._time_ns += TIMESTEP_NS
+        return 0
+
+    # -- things -------------------------------------------------------------------------------------
+
+    def place(self, name: str, pose: Array) -> None:
+        """Put a prop at rest at `pose` (7,): position in m, quaternion xyzw."""
+        if name in self._markers:
+            self._markers[name] = np.array(pose, dtype=np.float64)
+            return
+        if name not in self.bodies:
+            raise ValueError(f"no prop named {name!r}; there are {[prop.name for prop in self.props]}")
+        body = self.bodies[name]
+        self.client.resetBasePositionAndOrientation(body, pose[:3], pose[3:])
+        self.client.resetBaseVelocity(body, [0, 0, 0], [0, 0, 0])
+
+    def poses(self) -> dict[str, Array]:
+        """name -> (7,) of every prop, in the order in which they were given."""
+        found: dict[str, Array] = {}
+        for prop in self.props:
+            if prop.is_marker:
+                found[prop.name] = self._markers[prop.name]
+            else:
+                position, quaternion = self.client.getBasePositionAndOrientation(self.bodies[prop.name])
+                found[prop.name] = np.array(position + quaternion)
+        return found
+
+    # -- state --------------------------------------------------------------------------------------
+
+    def seal(self) -> None:
+        """Call once all bodies are there: `rewind` comes back to this moment. A few steps come first, since
+        PyBullet's very first ones leave caches behind that a saved state does not carry."""
+        for _ in range(5):
+            self.client.stepSimulation()
+        self._initial = self.client.saveState()
+
+    def rewind(self) -> None:
+        """Back to the sealed moment, time 0, so that an episode owes nothing to the ones before it."""
+        if self._initial is None:
+            raise ValueError("rewind() before seal(): seal the world once its bodies are there")
+        self.client.restoreState(stateId=self._initial)
+        self._time_ns = 0
+
+    def save(self) -> SimState:
+        """The whole state, contacts included."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "state.bullet"
+            self.client.saveBullet(str(path))
+            blob = path.read_bytes()
+        markers = {name: tuple(pose.tolist()) for name, pose in self._markers.items()}
+        return SimState(blob, self._time_ns, markers, tuple(save() for _, save, _ in self._controllers))
+
+    def restore(self, state: SimState) -> None:
+        """Go on from `state`, which may come from another world with the same bodies."""
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "state.bullet"
+            path.write_bytes(state.bullet)
+            self.client.restoreState(fileName=str(path))
+        self._time_ns = state.time_ns
+        self._markers = {name: np.array(pose) for name, pose in state.markers.items()}
+        for (_, _, restore), memory in zip(self._controllers, state.controllers, strict=True):
+            restore(memory)
+
+    def close(self) -> None:
+        """Disconnect the physics client; twice is fine."""
+        if self.client is not None and self.client.isConnected():
+            self.client.disconnect()

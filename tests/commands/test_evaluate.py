@@ -1,0 +1,60 @@
+"""`evaluate`: a policy alone, of a run that stays as it is."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from robot_rlhf import cli
+from robot_rlhf.report.summary import read_summary
+
+if TYPE_CHECKING:
+    from tests.conftest import FinishedRun
+
+Captured = pytest.CaptureFixture[str]
+Refused = Callable[..., str]
+
+
+def test_evaluate_repeats_the_final_evaluation(finished_run: FinishedRun, capsys: Captured) -> None:
+    summary = read_summary(finished_run.folder)
+    assert summary is not None
+    words = ["--episodes", str(summary.episodes), "--seed", str(summary.seed), "--json"]
+    assert cli.main(["evaluate", str(finished_run.folder), *words]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    result = json.loads(line)
+    assert set(result) == {"success_rate", "wilson_low", "wilson_high", "episodes", "mean_length"}
+    for name in ("success_rate", "wilson_low", "wilson_high", "episodes"):
+        assert result[name] == getattr(summary, name)
+
+
+def test_the_expert_needs_no_run(capsys: Captured) -> None:
+    words = ["evaluate", "--policy", "expert", "--task", "reach", "--episodes", "2"]
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["success_rate"] == 1.0
+    assert cli.main(words) == 0
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "100%" in err
+
+
+def test_a_policy_with_a_nan_is_refused_by_the_tensors_name(run_copy: Path, refused: Refused) -> None:
+    for path in (run_copy / "checkpoints").iterdir():
+        tensors = load_file(path)
+        name = next(name for name in sorted(tensors) if name.startswith("sac.actor.") and tensors[name].ndim)
+        tensors[name][:] = float("nan")
+        save_file(tensors, path, {"format": "robot-rlhf-checkpoint-1"})
+    assert f"{name} has" in refused("evaluate", str(run_copy), "--episodes", "1")
+
+
+def test_a_checkpoint_of_another_version_is_named(run_copy: Path, refused: Refused) -> None:
+    for path in (run_copy / "checkpoints").iterdir():
+        tensors = {name: tensor for name, tensor in load_file(path).items() if name != "reward.scale"}
+        save_file(tensors, path, {"format": "robot-rlhf-checkpoint-1"})
+    line = refused("evaluate", str(run_copy), "--episodes", "1")
+    assert "does not fit this version" in line
+    assert "scale" in line

@@ -1,0 +1,206 @@
+"""What cloning fits, what it leaves out, and how the chunked policy carries its chunks out."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.feedback.types import Driver
+from robot_rlhf.learning.checkpoint import CheckpointError
+from robot_rlhf.learning.cloning import ChunkedClone, clone_actor, moving_steps, operator_runs
+from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
+from robot_rlhf.learning.sac import SAC
+
+SMALL = CloneConfig(hidden=32, steps=400, batch_size=64, learning_rate=3e-3, chunk=4, check_every=20)
+STEPS = 20
+
+
+def demo(number: int, role: Role = Role.DEMONSTRATION, driver: list[int] | None = None) -> Episode:
+    """The operator moves along x by how far right the arm is, and closes the gripper half-way through."""
+    rng = np.random.default_rng(number)
+    obs = rng.uniform(-1, 1, (STEPS + 1, 2)).astype(np.float32)
+    action = np.zeros((STEPS, 4), np.float32)
+    action[:, 0] = 0.8 * obs[:-1, 0]
+    action[:, 1] = 0.2
+    action[:, 3] = np.where(np.arange(STEPS) < STEPS // 2, 1.0, -1.0)
+    who = np.array(driver if driver is not None else [Driver.OPERATOR] * STEPS, np.uint8)
+    scenes = np.zeros((STEPS + 1, 1), np.float32)
+    return Episode(number, role, "t", 0, 0, obs, action, action, who, scenes, False, True)
+
+
+def demos(count: int = 10) -> list[Episode]:
+    return [demo(number) for number in range(count)]
+
+
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+def cloned(config: CloneConfig = SMALL, seed: int = 0) -> SAC:
+    sac = SAC(2, 4, SACConfig(hidden=32), seed)
+    sac.normaliser.fit(np.concatenate([episode.obs for episode in demos()]))
+    clone_actor(sac.actor, sac.normaliser, demos(), config, rng())
+    sac.sync_average()
+    return sac
+
+
+def test_the_actor_does_what_the_operator_did() -> None:
+    sac = cloned()
+    for x in (-0.7, 0.0, 0.7):
+        action = sac.act(np.array([x, 0.0], np.float32), deterministic=True, averaged=True)
+        assert action[:3] == pytest.approx([0.8 * x, 0.2, 0.0], abs=0.15)
+
+
+def test_the_actor_explores_where_the_operators_actions_scatter() -> None:
+    """The gripper's command cannot be told from the observation here; the velocity can."""
+    sac = cloned()
+    with torch.no_grad():
+        _, log_std = sac.actor(sac.normaliser(torch.zeros(1, 2)))
+    assert log_std[0, 3] > log_std[0, :3].max() + 0.5
+
+
+def test_cloning_repeats_under_the_same_seeds() -> None:
+    one, other = cloned().state(), cloned().state()
+    assert all(torch.equal(one[name], other[name]) for name in one)
+
+
+def test_episodes_are_held_out_whole_and_only_when_there_are_enough() -> None:
+    sac = SAC(2, 4, SACConfig(hidden=32), 0)
+    short = replace(SMALL, steps=20, drop_idle=False)
+    many = clone_actor(sac.actor, sac.normaliser, demos(10), replace(short, heldout_fraction=0.2), rng())
+    assert (many.examples, many.heldout_examples) == (10 * STEPS, 2 * STEPS)
+    assert many.heldout_error is not None
+    for count, fraction in ((4, 0.5), (10, 0.0)):
+        few = clone_actor(
+            sac.actor, sac.normaliser, demos(count), replace(short, heldout_fraction=fraction), rng()
+        )
+        assert (few.heldout_error, few.heldout_examples) == (None, 0)
+
+
+def test_fitting_stops_early_when_the_held_out_error_rises() -> None:
+    """Actions that nothing explains can only be learned by heart."""
+    noise = np.random.default_rng(1)
+    episodes = []
+    for number in range(10):
+        plain = demo(number)
+        plain.action[:] = noise.uniform(-1, 1, plain.action.shape)
+        episodes.append(plain)
+    sac = SAC(2, 4, SACConfig(hidden=64), 0)
+    report = clone_actor(sac.actor, sac.normaliser, episodes, replace(SMALL, patience=3, steps=2000), rng())
+    assert report.steps < 1000
+    assert report.heldout_error is not None and report.heldout_error < 0.5
+
+
+def test_only_the_operators_steps_are_cloned() -> None:
+    takeover = demo(3, Role.ONLINE, [0] * 5 + [1] * 4 + [0] * 5 + [1] * 6)
+    assert operator_runs(takeover) == [slice(5, 9), slice(14, 20)]
+    sac = SAC(2, 4, SACConfig(hidden=32), 0)
+    report = clone_actor(sac.actor, sac.normaliser, [takeover], replace(SMALL, steps=1), rng())
+    assert report.examples == 10
+
+
+@pytest.mark.parametrize(
+    "episodes", [[], [demo(0, Role.COUNTERFACTUAL)], [demo(0, Role.ONLINE, [0] * STEPS)]]
+)
+def test_nothing_to_clone_is_said(episodes: list[Episode]) -> None:
+    sac = SAC(2, 4, SACConfig(hidden=32), 0)
+    with pytest.raises(ValueError, match="nothing to clone"):
+        clone_actor(sac.actor, sac.normaliser, episodes, SMALL, rng())
+    with pytest.raises(ValueError, match="nothing to clone"):
+        ChunkedClone(2, 4, SMALL, 0).fit(episodes, rng())
+
+
+def test_pauses_are_dropped_but_not_the_wait_for_the_gripper() -> None:
+    action = np.zeros((12, 4), np.float32)
+    action[:, 3] = 1.0
+    action[:2, 0] = 0.5  # moves, then pauses, then closes the gripper and waits
+    action[5:, 3] = -1.0
+    kept = moving_steps(action, replace(SMALL, idle_keep_steps=3))
+    assert kept.tolist() == [True] * 2 + [False] * 3 + [True] * 4 + [False] * 3
+
+
+def test_a_policy_without_a_gripper_pauses_too() -> None:
+    action = np.array([[0.5, 0, 0], [0.01, 0, 0], [0, -0.5, 0]], np.float32)
+    assert moving_steps(action, SMALL).tolist() == [True, False, True]
+
+
+class Scripted(ChunkedClone):
+    """Predicts (call number * 10 + place in the chunk) / 1000 and counts how often it is asked."""
+
+    calls = 0
+
+    def _chunk(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        self.calls += 1
+        chunk = (self.calls - 1) * 10 + np.arange(4)
+        return (chunk[:, None] / 1000).astype(np.float32)
+
+
+def run(policy: ChunkedClone, steps: int) -> list[float]:
+    return [round(1000 * float(policy.act(np.zeros(1, np.float32))[0]), 3) for _ in range(steps)]
+
+
+def test_chunks_are_carried_out_as_far_as_wanted_then_planned_anew() -> None:
+    policy = Scripted(1, 1, replace(SMALL, replan_every=3), 0)
+    assert run(policy, 7) == [0, 1, 2, 10, 11, 12, 20]
+    policy.reset()
+    assert run(policy, 2) == [30, 31]
+
+
+def test_ensembling_averages_what_all_live_chunks_say_of_this_step() -> None:
+    policy = Scripted(1, 1, replace(SMALL, ensemble_decay=0.0), 0)
+    by_step = [[10 * made + step - made for made in range(max(0, step - 3), step + 1)] for step in range(6)]
+    assert run(policy, 6) == pytest.approx([np.mean(said) for said in by_step], abs=1e-3)
+
+
+def test_older_chunks_count_less_and_none_outlives_its_episode() -> None:
+    policy = Scripted(1, 1, replace(SMALL, ensemble_decay=50.0), 0)
+    assert run(policy, 3) == [0, 10, 20]
+    policy.reset()
+    policy.calls = 0
+    assert run(policy, 1) == [0]
+
+
+def test_the_chunked_policy_foresees_the_next_actions() -> None:
+    """On a straight path the next actions follow from the place."""
+    episodes = []
+    for number in range(8):
+        plain = demo(number)
+        plain.obs[:] = np.linspace(-1, 1, STEPS + 1)[:, None]
+        plain.action[:] = 0.0
+        plain.action[:, 0] = 0.9 * np.sin(3 * plain.obs[:-1, 0])
+        episodes.append(plain)
+    policy = ChunkedClone(2, 4, replace(SMALL, replan_every=4, drop_idle=False), 0)
+    policy.fit(episodes, rng())
+    source = episodes[0]
+    ahead = [float(policy.act(source.obs[8])[0]) for _ in range(4)]  # the same observation, four steps on
+    assert ahead == pytest.approx(source.action[8:12, 0].tolist(), abs=0.1)
+
+
+def test_the_chunked_policy_is_restored_exactly() -> None:
+    policy = ChunkedClone(2, 4, replace(SMALL, steps=20), 0)
+    policy.fit(demos(), rng())
+    other = ChunkedClone(2, 4, SMALL, 1)
+    other.load(policy.state())
+    obs = np.array([0.3, -0.2], np.float32)
+    assert (policy.act(obs) == other.act(obs)).all()
+    with pytest.raises(CheckpointError, match="chunked clone: tensor"):
+        ChunkedClone(3, 4, SMALL, 1).load(policy.state())
+
+
+def test_the_chunked_policy_refuses_other_shapes_and_nan() -> None:
+    policy = ChunkedClone(2, 4, SMALL, 0)
+    with pytest.raises(ValueError, match="obs has shape"):
+        policy.act(np.zeros((1, 2), np.float32))
+    with pytest.raises(FloatingPointError, match="not finite"):
+        policy.act(np.full(2, np.nan, np.float32))
+
+
+@pytest.mark.parametrize(("field", "value"), [("chunk", 0), ("replan_every", 13), ("heldout_fraction", 1.0)])
+def test_a_setting_out_of_range_is_named(field: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"CloneConfig.{field} is {value}"):
+        CloneConfig(**{field: value})  # type: ignore[arg-type]

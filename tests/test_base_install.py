@@ -1,0 +1,89 @@
+"""The base install is small: without the extras' packages the ground floor and the command line work."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+EXTRAS = (
+    "torch", "safetensors", "tensorboard", "matplotlib", "pybullet", "pybullet_data", "pygame", "gymnasium",
+    "stable_baselines3", "pyarrow", "h5py", "minari",
+)  # fmt: skip
+
+BLOCK_EXTRAS = f"""
+import sys
+
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {EXTRAS!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+RUN_CLI = """
+import runpy
+sys.argv = ["robot-rlhf", *sys.argv[1:]]
+runpy.run_module("robot_rlhf.cli", run_name="__main__")
+"""
+
+
+def python(code: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run `code` in an interpreter of its own that finds the packages of this tree."""
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    return subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def test_the_block_blocks() -> None:
+    result = python(BLOCK_EXTRAS + "import gymnasium")
+    assert result.returncode != 0
+    assert "No module named 'gymnasium'" in result.stderr
+
+
+@pytest.mark.parametrize(
+    "module", ["hardware", "hardware.robot", "hardware.limits", "hardware.drivers.fake", "robot_rlhf"]
+)
+def test_it_imports_without_any_extra(module: str) -> None:
+    result = python(BLOCK_EXTRAS + f"import {module}")
+    assert result.returncode == 0, result.stderr
+
+
+def test_importing_robot_rlhf_loads_nothing_heavy_even_where_it_is_installed() -> None:
+    heavy = set(EXTRAS) - {"gymnasium"}  # the environments are registered with it where it is installed
+    code = f"import sys, robot_rlhf; print(sorted(({heavy!r} | {{'sim', 'zmq'}}) & set(sys.modules)))"
+    result = python(code)
+    assert result.stdout.strip() == "[]", result.stdout + result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["demo"], ["train"], ["evaluate"], ["report"], ["doctor"]],
+    ids=lambda words: " ".join(words),
+)
+def test_the_command_line_explains_itself_without_any_extra(arguments: list[str]) -> None:
+    result = python(BLOCK_EXTRAS + RUN_CLI, *arguments, "--help")
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
+    assert "--help" in result.stdout
+
+
+def test_a_command_whose_extra_is_missing_says_which_pip_line_brings_it(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    result = python(BLOCK_EXTRAS + RUN_CLI, "demo", "--headless", "--out", str(out), cwd=tmp_path)
+    assert result.returncode != 0
+    assert "pip install" in result.stderr
+    assert "robot-rlhf[" in result.stderr
+    assert "Traceback" not in result.stderr
+    assert not out.exists()

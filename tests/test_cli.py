@@ -1,0 +1,176 @@
+"""What the command line promises: help one can read, one clear line for what is wrong, clean stdout."""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+import msgspec
+import pytest
+
+from robot_rlhf import __version__, cli
+from robot_rlhf.commands import extras
+from robot_rlhf.commands.arguments import COMMANDS
+from robot_rlhf.commands.parsing import flag, settings_of
+from robot_rlhf.report.summary import Summary, read_summary
+from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.presets import preset
+from robot_rlhf.session.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from tests.conftest import FinishedRun
+
+ROOT = Path(__file__).parents[1]
+Captured = pytest.CaptureFixture[str]
+Refused = Callable[..., str]
+
+
+def test_help_names_every_command(capsys: Captured) -> None:
+    assert cli.main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"• {name} " in shown for name in COMMANDS)
+    assert "robot-rlhf demo --headless" in shown
+
+
+@pytest.mark.parametrize("command", ["train", "demo"])
+def test_help_is_short_and_help_all_has_every_setting(command: str, capsys: Captured) -> None:
+    assert cli.main([command, "--help"]) == 0
+    short = capsys.readouterr().out
+    assert cli.main([command, "--help-all"]) == 0
+    full = capsys.readouterr().out
+    settings = [flag(name) for name in settings_of(RunConfig())]
+    assert [name for name in settings if not re.search(rf"{re.escape(name)}[ ,]", full)] == []
+    assert [name for name in settings if "." in name and name in short] == []
+    for name in ("--task", "--seed", "--out", "--resume", "--config", "--json", "--help-all", "--feedback"):
+        assert f"{name} " in short
+
+
+def test_the_help_of_a_task_shows_the_settings_that_suit_it(capsys: Captured) -> None:
+    cli.main(["train", "--task", "reach", "--help-all"])
+    shown = " ".join(capsys.readouterr().out.replace("│", " ").split())
+    wanted = preset("reach").schedule.demonstrations
+    assert f"Episodes the operator drives before the policy starts. (default: {wanted})" in shown
+
+
+def test_the_version_is_told(capsys: Captured) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"robot-rlhf {__version__}\n"
+
+
+def test_the_command_line_loads_nothing_heavy_before_a_command_runs() -> None:
+    code = (
+        "import sys, robot_rlhf.cli as cli; cli.main(['train', '--help']); "
+        "sys.exit(str({'torch', 'pybullet', 'pygame', 'matplotlib', 'tensorboard'} & set(sys.modules)))"
+    )
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(
+        [sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.stderr.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("words", "fragments"),
+    [
+        ("", ["say what to do", "doctor"]),
+        ("trian", ["'trian'", "did you mean train?"]),
+        ("train --sed 3", ["--sed", "did you mean --seed?"]),
+        ("train --schedule.epsodes 3", ["--schedule.epsodes", "did you mean --schedule.episodes?"]),
+        ("train --seed=-1", ["seed is -1", "must not be negative"]),
+        ("train --seed three", ["--seed", "three"]),
+        ("train --seed", ["--seed"]),
+        ("train --task pikcube", ["'pikcube'", "did you mean 'pick_cube'?"]),
+        ("train --task reach extra", ["'extra'"]),
+        ("train --labels wrong", ["--labels", "wrong", "given", "shuffled"]),
+        ("train --reward task --labels shuffled", ["--labels shuffled", "--reward learned"]),
+        ("train --feedback demos", ["'demos'", "demonstrations"]),
+        ("train --sac.hidden 0", ["hidden is 0", "at least 1"]),
+        ("train --control-hz nan", ["control_hz is nan"]),
+        ("evaluate", ["evaluate RUN"]),
+        ("evaluate somewhere --episodes 0", ["--episodes is 0", "at least 1"]),
+        ("evaluate somewhere --seed -1", ["--seed is -1"]),
+        ("evaluate somewhere --task reach", ["without --task"]),
+        ("evaluate somewhere --policy expert", ["--task"]),
+        ("evaluate --policy expert --task fly", ["'fly'", "reach, push, pick_cube"]),
+        ("report", ["RUN"]),
+        ("doctor --jsn", ["--jsn", "did you mean --json?"]),
+    ],
+)
+def test_words_that_make_no_sense_get_one_line(
+    words: str, fragments: list[str], here: Path, refused: Refused
+) -> None:
+    line = refused(*words.split())
+    assert [fragment for fragment in fragments if fragment not in line] == []
+    assert cli.main(words.split()) == 2
+    assert list(here.iterdir()) == []
+
+
+def test_a_narrow_terminal_without_our_characters_gets_the_same_line(tmp_path: Path) -> None:
+    env = {**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii", "COLUMNS": "24"}
+    command = [sys.executable, "-m", "robot_rlhf.cli", "train", "--sac.hidden", "0"]
+    result = subprocess.run(
+        command, cwd=tmp_path, env=env, capture_output=True, text=True, timeout=120, check=False
+    )
+    assert result.stderr == "robot-rlhf: error: SACConfig.hidden is 0: it must be at least 1\n"
+
+
+def test_debug_shows_where_an_error_arose() -> None:
+    with pytest.raises(Exception, match="must not be negative"):
+        cli.main(["train", "--seed", "-1", "--debug"])
+
+
+def test_a_full_disk_is_said(here: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> NoReturn:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RunFolder, "create", full)
+    assert f"{here / 'run'}: No space left on device" in refused("train", "--out", str(here / "run"))
+
+
+@pytest.mark.parametrize(
+    "words", [["train"], ["demo", "--headless"], ["evaluate", "run"], ["report", "run"]], ids=lambda w: w[0]
+)
+def test_a_missing_extra_is_told_with_the_pip_line(
+    words: list[str], here: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(extras, "is_installed", lambda package: package != "torch")
+    line = refused(*words)
+    assert f"{words[0]} needs torch" in line
+    assert "pip install" in line
+    assert "learn]" in line
+    assert list(here.iterdir()) == []
+
+
+@pytest.mark.parametrize(("words", "told"), [([], True), (["--headless"], False)])
+def test_a_demo_where_there_is_a_display_says_that_it_has_no_window_yet(
+    words: list[str],
+    told: bool,
+    here: Path,
+    finished_run: FinishedRun,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    summary = read_summary(finished_run.folder)
+    assert summary is not None
+
+    def chatty(run: RunFolder) -> Summary:
+        print("a library says something")
+        os.write(1, b"and so does one that is written in C\n")
+        return summary
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("robot_rlhf.commands.train.train", chatty)
+    assert cli.main(["demo", *words, "--json"]) == 0
+    out, err = capfd.readouterr()
+    assert msgspec.json.decode(out, type=Summary) == summary
+    assert out.count("\n") == 1
+    assert ("the console with a window is still to come" in err) == told
+    assert "a library says something" in err
+    assert "written in C" in err
+    assert RunFolder.is_begun(here / "runs" / "pick_cube-0")
