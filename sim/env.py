@@ -40,8 +40,9 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     """Observation: the task's, (n,) float32. Action: (3,) or (4,) in [-1, 1], the tool's velocity over
     0.15 m/s and, where the task uses the gripper, above 0.2 to open and below -0.2 to close.
 
-    `info` of `step`: is_success; executed (m,), the action that the limits let through; scene.
-    The reward is the task's own utility; the learner of this project never sees it unless told to.
+    `info` of `step`: is_success; executed (m,), the action that the limits let through. The attribute
+    `scene` is the moment that was seen last. The reward is the task's own utility; the learner of this
+    project never sees it unless told to.
     """
 
     metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012 - Gymnasium's own convention
@@ -104,7 +105,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         success = self._held >= self._hold_steps
         terminated = success and self.end_on_success
         truncated = self._step >= self.horizon and not terminated
-        info = {"is_success": success, "executed": executed, "scene": self.scene}
+        info = {"is_success": success, "executed": executed}
         reward = float(self.task.utility(self.scene))
         return self.task.observe(self.scene), reward, terminated, truncated, info
 

@@ -20,7 +20,7 @@ from sim.task import Prop
 
 Array = NDArray[np.float64]
 
-TIMESTEP_NS = 10_000_000  # 100 Hz; docs/simulation.md shows what a finer one changes
+TIMESTEP_NS = 5_000_000  # 200 Hz; docs/simulation.md shows what others change
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,15 @@ class World:
         with quiet():
             self.client: Any = BulletClient(connection_mode=pybullet.DIRECT)
         self.client.setPhysicsEngineParameter(
-            fixedTimeStep=TIMESTEP_NS / 1e9, numSolverIterations=50, deterministicOverlappingPairs=1
+            fixedTimeStep=TIMESTEP_NS / 1e9, numSolverIterations=40, deterministicOverlappingPairs=1
         )
         self.client.setGravity(0, 0, -9.81)
         self.client.setAdditionalSearchPath(pybullet_data.getDataPath())
-        table = self.client.createCollisionShape(pybullet.GEOM_PLANE)
-        self.table = self.client.createMultiBody(baseCollisionShapeIndex=table)
+        # A solid box: a pushed cube sinks up to 15 mm into PyBullet's plane.
+        table = self.client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=[1.0, 1.0, 0.25])
+        self.table = self.client.createMultiBody(
+            baseCollisionShapeIndex=table, basePosition=[0.5, 0.0, -0.25]
+        )
         self.client.changeDynamics(self.table, -1, lateralFriction=0.6)
         self.props = props
         self.bodies: dict[str, int] = {}

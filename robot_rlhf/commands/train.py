@@ -11,7 +11,6 @@ import torch
 from robot_rlhf.commands.candidates import Candidates
 from robot_rlhf.commands.report import write_run_report
 from robot_rlhf.feedback.episode import Episode, Role
-from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning.reward_model import FitReport
 from robot_rlhf.report.metrics import (
     EpisodeEnded,
@@ -226,7 +225,7 @@ def _summary(session: LockstepSession, watcher: Onlooker, result: Result, wall_s
         operator_seconds=booked.active_s,
         attended_seconds=booked.attended_s,
         wall_seconds=wall_seconds,
-        feedback=session.store.counts() if session.config.reward == "learned" else dict.fromkeys(Kind, 0),
+        feedback=session.store.counts(),
         reward_model=watcher.reward,
         versions=installed_versions(),
     )

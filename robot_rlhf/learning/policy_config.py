@@ -17,7 +17,7 @@ class SACConfig:
     Times are counted in gradient updates. Raises ValueError naming the field that is out of range.
     """
 
-    hidden: int = 256
+    hidden: int = 128
     """Width of every hidden layer of actor and critics."""
     layers: int = 2
     """Hidden layers of actor and critics."""
@@ -37,9 +37,9 @@ class SACConfig:
     """Adam step size of the logarithm of the temperature."""
     target_entropy: float | None = None
     """Entropy in nats that the temperature holds the policy at; None: minus half the action size."""
-    initial_temperature: float = 0.1
+    initial_temperature: float = 0.02
     """Worth of a nat of entropy at the start, in units of the normalised reward."""
-    max_temperature: float | None = None
+    max_temperature: float | None = 0.02
     """Upper bound of the temperature; None: unbounded."""
     log_std_low: float = -4.0
     """Lower bound of the log standard deviation before the tanh."""
@@ -49,21 +49,21 @@ class SACConfig:
     """Transitions an update."""
     updates_per_step: int = 4
     """Gradient updates an environment step."""
-    actor_every: int = 1
+    actor_every: int = 2
     """The actor and the temperature learn at every so-manieth update."""
     operator_fraction: float = 0.5
     """Share of each batch from steps that the operator drove."""
-    critic_warmup_updates: int = 0
+    critic_warmup_updates: int = 1_500
     """Updates at the start in which only the critics learn, so that a cloned actor is not undone."""
-    bc_weight_start: float = 5.0
+    bc_weight_start: float = 10.0
     """Weight of the behaviour-cloning term on the batch's operator rows, once the actor learns."""
-    bc_weight_end: float = 0.5
+    bc_weight_end: float = 10.0
     """The same after `bc_anneal_updates`."""
     bc_anneal_updates: int = 20_000
     """Updates over which the cloning weight goes from start to end in a straight line."""
     bc_nll_weight: float = 0.0
     """Weight of the negative log-likelihood (nats an action dimension) beside the squared error."""
-    q_filter: bool = False
+    q_filter: bool = True
     """Clone only where the critics prefer the operator's action to the policy's (Nair et al. 2018)."""
     actor_average: float = 0.998
     """Share that the averaged actor keeps of itself at each actor update."""

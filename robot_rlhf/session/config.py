@@ -22,7 +22,7 @@ class ScheduleConfig:
     """Episodes the operator drives before the policy starts."""
     alternatives: int = 3
     """Noised replays that each demonstration is compared with."""
-    episodes: int = 45
+    episodes: int = 42
     """Episodes the policy drives, with takeovers."""
     warmup_episodes: int = 3
     """Episodes the policy drives before the critic starts to learn from the reward."""
@@ -68,12 +68,13 @@ class RunConfig:
     feedback: str = ALL_KINDS
     """Kinds of feedback to learn from, comma-separated."""
     reward: Literal["learned", "task"] = "learned"
-    """Learn from feedback, or from the task's own reward (plain SAC, the upper bound)."""
+    """Where the reward comes from: fitted to the feedback, or the task's own (an upper bound).
+    Demonstrations and takeovers stay data for the policy either way."""
     labels: Literal["given", "shuffled"] = "given"
     """shuffled: every judgement is turned at random before it is learned from (an ablation)."""
     control_hz: float = 10.0
     """Policy steps a second."""
-    threads: int = 2
+    threads: int = 1
     """Torch's threads."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How much is asked of the operator, and when."""

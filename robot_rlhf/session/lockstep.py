@@ -86,6 +86,7 @@ class LockstepSession:
             self.env.task, self.config.simulated, SPEED_M_S, self.config.control_hz
         )
         self.kinds = self.config.kinds
+        self._judged = self.config.reward == "learned"  # judgements serve the reward model alone
         self.learner = Learner(self.config, self.env.obs_size, self.env.axes)
         self._objects = [prop.name for prop in self.env.task.props]
         self._rebuild()
@@ -95,7 +96,7 @@ class LockstepSession:
     def complete(self) -> None:
         """Go on until the schedule is done."""
         schedule = self.config.schedule
-        shows = Kind.DEMONSTRATIONS in self.kinds and self.config.reward == "learned"
+        shows = Kind.DEMONSTRATIONS in self.kinds
         self.watcher.phase("demonstrations")
         while shows and self._count(Role.DEMONSTRATION) < schedule.demonstrations:
             self._demonstrate()
@@ -128,7 +129,7 @@ class LockstepSession:
     def _fit_if_due(self, online: int) -> None:
         """Ask for preferences and fit the reward model, once every few episodes."""
         due = online == 0 or online - self.learner.fitted_at >= self.config.schedule.episodes_per_fit
-        if self.config.reward == "task" or not due or online == self.learner.fitted_at:
+        if not self._judged or not due or online == self.learner.fitted_at:
             return
         if online > 0:
             self._ask(online)
@@ -179,7 +180,7 @@ class LockstepSession:
         seconds = len(recorder.action) / config.control_hz
         events: list[Feedback] = []
         stored: list[tuple[Episode, Recorder]] = [self._episode(id, Role.DEMONSTRATION, seed, recorder)]
-        for index in range(config.schedule.alternatives):
+        for index in range(config.schedule.alternatives if self._judged else 0):
             rng = generator(config.seed, Purpose.NOISE, id, index)
             noise = 0.25 + 0.75 * index / max(1, config.schedule.alternatives - 1)
             worse = noised_replay(self._side_env(), recorder, seed, noise, rng)
@@ -192,15 +193,15 @@ class LockstepSession:
     def _supervise(self) -> None:
         config, id = self.config, self.store.next_episode_id()
         seed = seed_of(config.seed, Purpose.START, id)
-        helps = Kind.TAKEOVERS in self.kinds and config.reward == "learned"
+        helps = Kind.TAKEOVERS in self.kinds
         spent = self.store.operator_seconds_by_activity().get("takeover")
         may_take_over = helps and (spent is None or spent.active_s < config.schedule.takeover_seconds)
-        presses = Kind.EVALUATIONS in self.kinds and config.reward == "learned"
+        presses = Kind.EVALUATIONS in self.kinds and self._judged
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
         rollout = supervise(self.env, self._act, self.operator, seed)
         stored = [self._episode(id, Role.ONLINE, seed, rollout.recorder)]
         events = self._events_of(id, rollout, stored, seed)
-        watched = len(rollout.recorder.action) / config.control_hz if config.reward == "learned" else 0.0
+        watched = len(rollout.recorder.action) / config.control_hz if self.kinds else 0.0
         self._commit(stored, events, "takeover", rollout.operator_steps / config.control_hz, watched)
 
     def _act(self, obs: Float32) -> Float32:
@@ -212,16 +213,14 @@ class LockstepSession:
         """Takeovers, each with the policy's counterfactual (appended to `stored`), and presses."""
         events: list[Feedback] = []
         for index, taken in enumerate(rollout.takeovers):
-            side_id = id + 1 + index
-            recorder = counterfactual(self._side_env(), taken, self._act)
-            stored.append(self._episode(side_id, Role.COUNTERFACTUAL, seed, recorder))
-            events.append(
-                Takeover(
-                    **self._event(id, "takeover", index),
-                    executed=Segment(id, taken.start, taken.length),
-                    counterfactual=Segment(side_id, 0, taken.length),
-                )
-            )
+            side: Segment | None = None
+            if self._judged:
+                side = Segment(id + len(stored), 0, taken.length)
+                recorder = counterfactual(self._side_env(), taken, self._act)
+                stored.append(self._episode(side.episode, Role.COUNTERFACTUAL, seed, recorder))
+            driven = Segment(id, taken.start, taken.length)
+            said = self._event(id, "takeover", index)
+            events.append(Takeover(**said, executed=driven, counterfactual=side))
         for index, (step, press) in enumerate(rollout.presses):
             fields = self._event(id, "press", index)
             events.append(Evaluation(**fields, episode=id, step=step, good=press is Press.GOOD))
@@ -245,7 +244,7 @@ class LockstepSession:
             for one, recorder in stored:
                 self.store.add_episode(one, (np.array(recorder.reward, np.float32), recorder.success))
             self.store.book(activity, active_s, max(active_s, watched_s), episode.id)
-            if Kind.OUTCOMES in self.kinds and config.reward == "learned":
+            if Kind.OUTCOMES in self.kinds:
                 clip = Scene.unpack(episode.scenes, self._objects)
                 mark = self.operator.mark(clip, generator(config.seed, Purpose.MARK, episode.id))
                 events.append(Outcome(**self._event(episode.id, "mark"), episode=episode.id, success=mark))
@@ -270,7 +269,7 @@ class LockstepSession:
         if Kind.PREFERENCES not in self.kinds:
             return
         schedule, config = self.config.schedule, self.config
-        round_index = online // schedule.episodes_per_fit - 1
+        round_index = max(0, online // schedule.episodes_per_fit - 1)
         count = label_demand(round_index, schedule.pairs_first, schedule.pairs_last, schedule.pairs_decay)
         asked = self.store.queries()
         compare: Callable[[Sequence[Segment], Sequence[Segment]], NDArray[np.float64]] | None = None

@@ -37,15 +37,21 @@ class Push:
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
         cube, target = scene.objects["cube"][..., :3], scene.objects["target"][..., :3]
-        heading, _ = self._heading(scene)
+        heading, distance = self._heading(scene)
         spot = self._spot(scene) - scene.tool_pos_m
+        gap = (target - cube)[..., :2]
+        lengths = np.stack([distance, np.linalg.norm(spot, axis=-1)], axis=-1)
         return np.concatenate(
             [
                 (cube - scene.tool_pos_m) * 5,
-                (target - cube)[..., :2] * 5,
                 np.tanh((cube - scene.tool_pos_m) * 20),
+                gap * 8,
+                np.tanh(gap * 30),
                 heading[..., :2],
                 spot * 5,
+                np.tanh(spot * 30),
+                lengths * 8,
+                np.tanh(lengths * 30),
                 (scene.tool_pos_m - np.array([0.5, 0.0, 0.1])) * 5,
                 scene.tool_vel_m_s * 5,
             ],

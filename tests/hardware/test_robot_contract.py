@@ -16,6 +16,8 @@ import pytest
 from hardware.clock import NS_PER_S, Clock, ManualClock
 from hardware.drivers.fake import FakeArm
 from hardware.robot import Command, Limit, Robot, RobotError, RobotState, Source, Vector
+from sim.arm import SimArm
+from sim.world import World
 
 WALL_SLACK_M = 0.01
 REST_M_S = 0.005
@@ -58,7 +60,14 @@ def fake() -> Rig:
     return Rig(FakeArm(clock), clock, period_s=0.02)
 
 
-RIGS: dict[str, Callable[[], Rig]] = {"fake": fake}
+def panda() -> Rig:
+    world = World()  # it is its own clock: time moves, physics steps
+    arm = SimArm(world)
+    world.seal()
+    return Rig(arm, world, period_s=0.1)
+
+
+RIGS: dict[str, Callable[[], Rig]] = {"fake": fake, "panda": panda}
 
 
 @pytest.fixture(params=sorted(RIGS))

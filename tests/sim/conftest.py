@@ -1,0 +1,24 @@
+"""Environments that are closed when their test is over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from sim.env import TaskEnv
+from sim.task import Task
+
+
+@pytest.fixture
+def make_env() -> Iterator[Callable[..., TaskEnv]]:
+    """make_env(task, control_hz=10.0, end_on_success=False)."""
+    made: list[TaskEnv] = []
+
+    def make(task: str | Task = "reach", control_hz: float = 10.0, end_on_success: bool = False) -> TaskEnv:
+        made.append(TaskEnv(task, control_hz, end_on_success))
+        return made[-1]
+
+    yield make
+    for env in made:
+        env.close()

@@ -1,0 +1,214 @@
+"""What every task promises, held against each in `sim.task.TASKS`: a new one is tested by being listed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from hardware.scene import Scene
+from robot_rlhf.feedback.hands import Hands, HandsConfig
+from robot_rlhf.session.rollout import hand_action
+from sim.arm import PANDA_SPEC
+from sim.env import SPEED_M_S, TaskEnv
+from sim.task import SUCCESS_HOLD_S, TASKS, Layout, Task, Waypoint, make_task
+
+MakeEnv = Callable[..., TaskEnv]
+
+
+@pytest.fixture(params=sorted(TASKS))
+def task(request: pytest.FixtureRequest) -> Task:
+    return make_task(request.param)
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """What ideal hands on the expert's way left behind in one episode."""
+
+    scenes: NDArray[np.float32]
+    success: bool
+    steps: int
+
+
+def attempt(env: TaskEnv, seed: int) -> Attempt:
+    """Drive one episode by the expert; `env` must end on success."""
+    hands = Hands(env.task.expert, HandsConfig(ideal=True), SPEED_M_S, env.control_hz)
+    hands.begin(np.random.default_rng(0), may_botch=False)
+    env.reset(seed=seed)
+    scenes, over, success = [env.scene.pack()], False, False
+    while not over:
+        _, _, terminated, truncated, info = env.step(hand_action(hands.drive(env.scene), env.axes))
+        scenes.append(env.scene.pack())
+        over, success = terminated or truncated, bool(info["is_success"])
+    return Attempt(np.stack(scenes), success, len(scenes) - 1)
+
+
+def objects(task: Task) -> list[str]:
+    return [prop.name for prop in task.props]
+
+
+def layouts(task: Task, seeds: Iterable[int]) -> list[Layout]:
+    return [task.layout(np.random.default_rng(seed)) for seed in seeds]
+
+
+def flat(layout: Layout) -> NDArray[np.float64]:
+    return np.concatenate([layout.tool_pos_m, *layout.poses.values()])
+
+
+def some_scenes(task: Task, count: int = 24) -> Scene:
+    """Scenes (count,) that no physics made: a task's functions must bear them too."""
+    rng = np.random.default_rng(4)
+    names = objects(task)
+    rows = rng.uniform(-0.5, 0.5, (count, 19 + 7 * len(names))).astype(np.float32)
+    rows[:, 7:9] = rng.uniform(0.0, 1.0, (count, 2))
+    return Scene.unpack(rows, names)
+
+
+def moment(scenes: Scene, index: int) -> Scene:
+    arrays = {
+        name: value[index] for name, value in vars(scenes).items() if not isinstance(value, Mapping)
+    }
+    return Scene(**arrays, objects={name: value[index] for name, value in scenes.objects.items()})
+
+
+def test_it_says_what_it_is(task: Task) -> None:
+    assert TASKS[task.name].startswith("sim.tasks.")
+    assert task.goal.endswith(".")
+    assert 1.0 <= task.horizon_s <= 30.0
+    assert len(set(objects(task))) == len(task.props) > 0
+
+
+def test_every_layout_lies_in_the_workspace_with_every_prop_in_it(task: Task) -> None:
+    low, high = PANDA_SPEC.workspace_low_m, PANDA_SPEC.workspace_high_m
+    for layout in layouts(task, range(200)):
+        assert ((low < layout.tool_pos_m) & (layout.tool_pos_m < high)).all()
+        assert list(layout.poses) == objects(task)
+        for prop, pose in zip(task.props, layout.poses.values(), strict=True):
+            assert pose.shape == (7,)
+            assert ((low[:2] < pose[:2]) & (pose[:2] < high[:2])).all()
+            assert 0.0 <= pose[2] < high[2]
+            assert prop.is_marker or pose[2] == pytest.approx(prop.half_extents_m[2])  # on the table
+            assert np.linalg.norm(pose[3:]) == pytest.approx(1.0)
+
+
+def test_a_layout_follows_from_its_generator_alone(task: Task) -> None:
+    first, again = layouts(task, range(8)), layouts(make_task(task.name), range(8))
+    for one, other in zip(first, again, strict=True):
+        np.testing.assert_array_equal(flat(one), flat(other))
+    assert len({flat(layout).tobytes() for layout in first}) == 8
+
+
+def test_no_start_has_the_goal_reached_already(task: Task, make_env: MakeEnv) -> None:
+    env = make_env(task.name)
+    for seed in range(10):
+        env.reset(seed=seed)
+        assert not env.task.success(env.scene)
+
+
+def test_moments_and_whole_episodes_are_judged_alike(task: Task) -> None:
+    scenes = some_scenes(task)
+    observed, utility, success = task.observe(scenes), task.utility(scenes), task.success(scenes)
+    assert (observed.dtype, utility.shape, success.shape) == (np.float32, (24,), (24,))
+    for index in range(24):
+        one = moment(scenes, index)
+        np.testing.assert_allclose(task.observe(one), observed[index], rtol=0, atol=1e-6)
+        np.testing.assert_allclose(task.utility(one), utility[index], rtol=0, atol=1e-9)
+        assert bool(task.success(one)) == bool(success[index])
+        assert np.shape(task.utility(one)) == np.shape(task.success(one)) == ()
+
+
+def test_two_leading_dimensions_are_fine(task: Task) -> None:
+    flat_scenes, names = some_scenes(task), objects(task)
+    scenes = Scene.unpack(flat_scenes.pack().reshape(4, 6, -1), names)
+    np.testing.assert_array_equal(task.utility(scenes).reshape(24), task.utility(flat_scenes))
+    np.testing.assert_array_equal(task.success(scenes).reshape(24), task.success(flat_scenes))
+    np.testing.assert_array_equal(task.observe(scenes).reshape(24, -1), task.observe(flat_scenes))
+
+
+def test_judging_a_scene_does_not_change_it(task: Task) -> None:
+    scenes = some_scenes(task)
+    before = scenes.pack()
+    task.observe(scenes), task.utility(scenes), task.success(scenes), task.expert(moment(scenes, 0))
+    np.testing.assert_array_equal(scenes.pack(), before)
+
+
+def test_utility_is_from_0_to_1_wherever_things_are(task: Task) -> None:
+    utility = task.utility(some_scenes(task, 400))
+    assert utility.min() >= 0.0
+    assert utility.max() <= 1.0
+
+
+def test_the_experts_ideal_hands_succeed_and_what_they_do_is_worth_more_and_more(
+    task: Task, make_env: MakeEnv
+) -> None:
+    env = make_env(task.name, end_on_success=True)
+    attempts = [attempt(env, seed) for seed in range(1000, 1020)]
+    assert sum(one.success for one in attempts) >= 19
+    for one in attempts:
+        utility = task.utility(Scene.unpack(one.scenes, objects(task)))
+        assert ((utility >= 0.0) & (utility <= 1.0)).all()
+        assert not one.success or utility[-1] > utility[0] + 0.3
+
+
+def test_observations_are_roughly_of_unit_size(task: Task, make_env: MakeEnv) -> None:
+    env = make_env(task.name, end_on_success=True)
+    scenes = np.concatenate([attempt(env, seed).scenes for seed in range(3)])
+    observed = task.observe(Scene.unpack(scenes, objects(task)))
+    assert np.abs(observed).max() < 5.0
+    assert (observed.std(axis=0) < 2.0).all()
+
+
+class Flickering:
+    """A task whose goal holds just at the moments that it is told."""
+
+    def __init__(self, holds: Iterable[bool]) -> None:
+        self._holds = iter(holds)
+        self._task = make_task("reach")
+        self.name, self.goal, self.horizon_s = "flickering", "Wait.", 2.0
+        self.props, self.uses_gripper = self._task.props, False
+
+    def layout(self, rng: np.random.Generator) -> Layout:
+        return self._task.layout(rng)
+
+    def observe(self, scene: Scene) -> NDArray[np.float32]:
+        return self._task.observe(scene)
+
+    def utility(self, scene: Scene) -> NDArray[np.float64]:
+        return self._task.utility(scene)
+
+    def success(self, scene: Scene) -> NDArray[np.bool_]:
+        return np.asarray(next(self._holds))
+
+    def expert(self, scene: Scene) -> Waypoint:
+        return self._task.expert(scene)
+
+
+@pytest.mark.parametrize("control_hz", [10.0, 20.0])
+def test_success_needs_the_goal_held_for_half_a_second_without_a_gap(
+    control_hz: float, make_env: MakeEnv
+) -> None:
+    hold = round(SUCCESS_HOLD_S * control_hz)
+    holds = [*[True] * (hold - 1), False, *[True] * (hold + 2), False]
+    env = make_env(Flickering(holds), control_hz)
+    env.reset(seed=0)
+    told = [bool(env.step(np.zeros(3, np.float32))[4]["is_success"]) for _ in holds]
+    assert told == [*[False] * (2 * hold - 1), True, True, True, False]
+
+
+def test_the_pick_cubes_grasp_is_worth_something_before_the_lift() -> None:
+    task = make_task("pick_cube")
+    scene = moment(some_scenes(task), 0)
+    cube = np.array([0.5, 0.0, 0.02, 0.0, 0.0, 0.0, 1.0])
+    at_cube = replace(scene, tool_pos_m=cube[:3], gripper_target=np.array(0.0), objects={"cube": cube})
+    open_hand, gripped = (replace(at_cube, gripper=np.array(width)) for width in (1.0, 0.5))
+    assert task.utility(gripped) > task.utility(open_hand) + 0.1
+
+
+def test_an_unknown_task_is_refused_with_the_nearest_that_there_is() -> None:
+    with pytest.raises(ValueError, match="no task named 'pick_cub', did you mean 'pick_cube'"):
+        make_task("pick_cub")
+    with pytest.raises(ValueError, match="reach, push, pick_cube"):
+        make_task("fly")
