@@ -82,6 +82,8 @@ def run_cell(cell: Cell, runs: Path) -> dict[str, Any]:
         *VARIANTS[cell.variant],
         *(QUICK if cell.quick else []),
     ]
+    if cell.variant != "fused":
+        command += ["--schedule.no-compare-with-cloning", "--schedule.evaluate-every", "0"]
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"})
     if done.returncode:
         raise RuntimeError(f"{cell.key} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")
@@ -134,7 +136,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the rows to this file")
     parser.add_argument("--quick", action="store_true", help="two small cells, not kept")
     parser.add_argument("--seeds", type=int, default=5, help="seeds of the headline rows")
-    parser.add_argument("--ablation-seeds", type=int, default=3, help="seeds of the other rows")
+    parser.add_argument("--ablation-seeds", type=int, default=2, help="seeds of the other rows")
     parser.add_argument("--jobs", type=int, default=1, help="cells at the same time")
     parser.add_argument("--only", default="", help="run only cells whose key starts so, e.g. push:fused")
     parser.add_argument("--runs", type=Path, help="keep the run folders here (default: thrown away)")

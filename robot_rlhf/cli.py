@@ -15,7 +15,7 @@ import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, assert_never
+from typing import TYPE_CHECKING
 
 import msgspec
 from rich.console import Console
@@ -27,6 +27,7 @@ from robot_rlhf.commands.arguments import Command, Demo, Doctor, Evaluate, Repor
 from robot_rlhf.commands.extras import EXTRAS, MissingExtraError, missing, need, pip_line
 from robot_rlhf.commands.parsing import PROGRAM, UsageError, parse
 from robot_rlhf.feedback.store import StoreError
+from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.summary import Summary, read_summary
 from robot_rlhf.session.run_folder import RunError, RunFolder
 
@@ -93,8 +94,6 @@ def _run(command: Command) -> int:
                 diagnosis = diagnose(command.out)
             _show(diagnosis, diagnosis.table(), command.json, on_stdout=True)
             return _OK if diagnosis.healthy else _FAILED
-        case _:
-            assert_never(command)
     return _OK
 
 
@@ -103,7 +102,11 @@ def _train(command: Train) -> Summary:
     out = command.out
     resumes = command.run.resume and RunFolder.is_begun(out)
     if resumes and (summary := _summary_of(out)) is not None:
+        if not (out / REPORT).exists():  # it was killed after its last word
+            _say(f"writing {_report(out)}")
         _say(f"{out} is finished: there is nothing to resume")
+        if not (out / "report.html").exists():
+            _report(out)
         return summary
     need("demo" if isinstance(command, Demo) else "train", "sim", "learn")
     if isinstance(command, Demo) and not command.headless and _has_display():
@@ -152,7 +155,7 @@ def _summary_table(summary: Summary, out: Path) -> Table:
     )
     table.add_row("operator", f"{summary.operator_seconds / 60:.1f} min active")
     table.add_row("wall time", f"{summary.wall_seconds / 60:.1f} min, {summary.environment_steps:,} steps")
-    table.add_row("report", Text(str(out / "report.html")))
+    table.add_row("report", Text(str(out / REPORT)))
     return table
 
 

@@ -181,11 +181,11 @@ class SimArm:
         if applied is not None and self._world.now_ns() >= self._expires_ns and applied.command.twist.any():
             self._halt(applied, (Limit.EXPIRED,))
         twist = np.zeros(6) if self._applied is None else self._applied.command.twist
-        goal = self._goal_pos + twist[:3] * (_EVERY * TIMESTEP_NS / 1e9)
-        self._goal_pos = position + np.clip(goal - position, -_SLACK_M, _SLACK_M)
+        goal = position + np.clip(self._goal_pos - position, -_SLACK_M, _SLACK_M)
+        self._goal_pos = goal + twist[:3] * (_EVERY * TIMESTEP_NS / 1e9)  # where to be at the next update
         wanted = np.concatenate(
             [
-                twist[:3] + _PULL * (self._goal_pos - position),
+                twist[:3] + _PULL * (goal - position),
                 twist[3:] + (_PULL * _turn_to_down(quaternion) if not twist[3:].any() else 0.0),
             ]
         )

@@ -24,8 +24,8 @@ _TABLE_HALF_M = (0.55, 0.55, 0.02)
 _TABLE_CENTRE_M = (0.40, 0.0, -0.02)  # its top is at z = 0
 _TABLE_RGBA = (0.86, 0.80, 0.71, 1.0)
 _SKY_RGB = ((222, 230, 238), (247, 248, 250))  # top and bottom of the background
-_LOOK_AT_M = (0.47, 0.0, 0.17)
-_DISTANCE_M, _YAW_DEG, _PITCH_DEG, _FIELD_DEG = 0.97, 50.0, -28.0, 45.0
+_LOOK_AT_M = (0.42, 0.0, 0.23)
+_DISTANCE_M, _YAW_DEG, _PITCH_DEG, _FIELD_DEG = 1.2, 50.0, -28.0, 45.0
 _LIGHT = {
     "lightDirection": (0.5, 0.6, 1.6),
     "lightColor": (1.0, 0.98, 0.95),

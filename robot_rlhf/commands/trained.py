@@ -7,7 +7,7 @@ from pathlib import Path
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.learner import Learner
-from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
+from robot_rlhf.session.run_folder import DATABASE, RunFolder, read_config
 
 
 def read_learner(run: Path) -> tuple[RunConfig, Learner | None]:
@@ -24,8 +24,5 @@ def read_learner(run: Path) -> tuple[RunConfig, Learner | None]:
             return config, None
         episode = store.episode(ids[0])
     learner = Learner(config, episode.obs.shape[1], episode.action.shape[1])
-    try:
-        learner.load(path)
-    except (KeyError, ValueError) as error:
-        raise RunError(f"{path} does not fit this version of the program: {error}") from error
+    learner.load(path)
     return config, learner

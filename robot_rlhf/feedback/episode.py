@@ -28,7 +28,8 @@ class Episode:
     obs (T+1, n) float32; action (T, m) float32 in [-1, 1], what was executed; proposed (T, m)
     float32, what the policy wanted (NaN where it was not asked); driver (T,) uint8 of `Driver`;
     scenes (T+1, k) float32 rows of `hardware.scene.Scene`; `terminated`: the last step ended the task;
-    `truncated`: time ran out. `policy_version` counts the learner's weight publications.
+    `truncated`: time ran out. `policy_version` counts the gradient updates behind the
+    policy that drove.
     """
 
     id: int

@@ -28,7 +28,7 @@ class HandsConfig:
     ideal: bool = False
     """Straight, immediate and exact."""
     reaction_s: tuple[float, float] = (0.2, 0.4)
-    """Delay between what is seen and what the thumb does about it; drawn once an episode."""
+    """Delay between what is seen and what the thumb does about it; drawn each time they take the stick."""
     tracking_delay_s: float = 0.1
     """Delay of the continuous correction of the tool's position."""
     tremor: float = 0.06

@@ -2,7 +2,7 @@
 
 A simulated operator has an opinion that nobody is told: how good a moment is, a number from 0 to 1. From
 it follow all five kinds of feedback. Answers to pairs follow B-Pref's teachers (Lee et al. 2021): a
-rationality, a mistake rate, thresholds for 'equal' and 'cannot tell'.
+rationality, a mistake rate, a threshold for 'equal'.
 
 When they take over: the opinion has not risen by `stall_gain` within `stall_s` and the goal is not
 reached. When they hand back: the goal is reached, or the scripted way has got past the stage at which
@@ -96,6 +96,7 @@ class SimulatedOperator:
         self._rng = rng
         self._demonstrate, self._may_take_over, self._may_press = demonstrate, may_take_over, may_press
         self._history: list[float] = []
+        self._patient_from = 0
         self._driving = demonstrate
         self._since = self._done = self._presses = 0
         self._stage = 0
@@ -128,10 +129,10 @@ class SimulatedOperator:
             past = self._task.expert(scene).stage > self._stage and self._since >= self._hz
             if self._done >= round(0.5 * self._hz) or past:
                 self._driving = False
-                self._history.clear()
+                self._patient_from = len(self._history)
             return
         window = round(self._config.stall_s * self._hz)
-        if not self._may_take_over or len(self._history) <= window or self._done:
+        if not self._may_take_over or len(self._history) - self._patient_from <= window or self._done:
             return
         if self._history[-1] < self._history[-1 - window] + self._config.stall_gain:
             self._driving, self._since = True, 0

@@ -27,8 +27,6 @@ _MAX_DRAWN = 20_000  # ordered pairs looked at in a round; all of them where the
 class QueryConfig:
     """How pairs of clips are chosen for the operator to compare."""
 
-    pairs_per_round: int = 10
-    """Pairs asked for in a round while the demand is at its first level."""
     segment_steps: int = 20
     """Length of a clip, in control steps."""
     recent_episodes: int = 20
@@ -39,7 +37,7 @@ class QueryConfig:
     """Share of pairs asked a second time with sides swapped, to measure the operator's self-agreement."""
 
     def __post_init__(self) -> None:
-        for name in ("pairs_per_round", "segment_steps", "recent_episodes", "candidates_factor"):
+        for name in ("segment_steps", "recent_episodes", "candidates_factor"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
         if not 0.0 <= self.repeat_fraction <= 1.0:

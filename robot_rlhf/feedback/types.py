@@ -61,8 +61,7 @@ class Query(msgspec.Struct, frozen=True):
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """What every feedback event carries. `time_ns` is wall-clock time since the epoch (simulated time
-    in a lockstep run, so that a seed gives the same bytes)."""
+    """What every feedback event carries. `time_ns` is wall-clock time since the epoch."""
 
     id: str
     operator: str

@@ -39,8 +39,8 @@ class SACConfig:
     """Entropy in nats that the temperature holds the policy at; None: minus half the action size."""
     initial_temperature: float = 0.02
     """Worth of a nat of entropy at the start, in units of the normalised reward."""
-    max_temperature: float | None = 0.02
-    """Upper bound of the temperature; None: unbounded."""
+    max_temperature: float = 0.02
+    """Upper bound of the temperature; inf: unbounded."""
     log_std_low: float = -4.0
     """Lower bound of the log standard deviation before the tanh."""
     log_std_high: float = 1.0
@@ -65,7 +65,7 @@ class SACConfig:
     """Weight of the negative log-likelihood (nats an action dimension) beside the squared error."""
     q_filter: bool = True
     """Clone only where the critics prefer the operator's action to the policy's (Nair et al. 2018)."""
-    actor_average: float = 0.998
+    actor_average: float = 0.999
     """Share that the averaged actor keeps of itself at each actor update."""
     spread_average: float = 0.99
     """Share that the running spread of Q keeps of itself at each actor update."""
@@ -88,9 +88,8 @@ class SACConfig:
             _require(0.0 < getattr(self, name) < float("inf"), self, name, "positive and finite")
         for name in ("critic_warmup_updates", "bc_weight_start", "bc_weight_end", "bc_nll_weight"):
             _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
-        limit = self.max_temperature
-        if limit is not None:
-            _require(limit >= self.initial_temperature, self, "max_temperature", "at least the initial one")
+        enough = self.max_temperature >= self.initial_temperature
+        _require(enough, self, "max_temperature", "at least the initial one")
         _require(-20.0 <= self.log_std_low < 0.0, self, "log_std_low", "from -20 to below 0")
         _require(0.0 < self.log_std_high <= 4.0, self, "log_std_high", "above 0 and at most 4")
 

@@ -58,7 +58,7 @@ class RewardConfig:
     """The reward ensemble, the likelihoods and how they are fitted."""
 
     members: int = 3
-    """Networks in the ensemble, each fitted on its own bootstrap of the events."""
+    """Networks in the ensemble."""
     hidden: int = 64
     """Units of a hidden layer."""
     layers: int = 2

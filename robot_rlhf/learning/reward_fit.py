@@ -22,6 +22,10 @@ class FitError(RuntimeError):
     """A reward could not be fitted; the model stays what it was."""
 
 
+class NothingToFitError(FitError):
+    """The evidence compares nothing yet, as when every mark so far is a failure."""
+
+
 @dataclass(frozen=True)
 class Fitted:
     """How a fit went: gradient steps taken, mean negative log-likelihood of what was trained on, and

@@ -17,14 +17,22 @@ from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Feedback, Kind, Segment, Undo
 from robot_rlhf.learning.evidence import Evidence, family, gather, standing
 from robot_rlhf.learning.reward_config import RewardConfig
-from robot_rlhf.learning.reward_fit import FitError, Fitted, fit
+from robot_rlhf.learning.reward_fit import FitError, Fitted, NothingToFitError, fit
 from robot_rlhf.learning.reward_network import Operators, RewardNetwork
 from robot_rlhf.learning.reward_report import FitReport, KindReport, Predictions, report
 from robot_rlhf.learning.scale import RewardScale
 from robot_rlhf.learning.split import Split
 from robot_rlhf.learning.windows import TransitionTable, WindowIndex
 
-__all__ = ["FitError", "FitReport", "KindReport", "RewardConfig", "RewardModel", "RewardScale"]
+__all__ = [
+    "FitError",
+    "FitReport",
+    "KindReport",
+    "NothingToFitError",
+    "RewardConfig",
+    "RewardModel",
+    "RewardScale",
+]
 
 _CHUNK = 16384
 
@@ -185,14 +193,16 @@ class RewardModel:
         """The evidence and the split it follows; a member that would learn from nothing adopts all."""
         config = self._config
         if not events:
-            raise FitError("nothing to fit a reward to: no feedback was given, or all of it was taken back")
+            raise NothingToFitError(
+                "nothing to fit a reward to: no feedback was given, or all of it was taken back"
+            )
         if all(episode.role is Role.COUNTERFACTUAL for episode in episodes.values()):
             raise FitError("no demonstration or online episode was given, so the reward would have no scale")
         parents = family(events, episodes)
         split = Split(self._seed, config.members, config.held_out, parents, self._adopted)
         evidence = gather(events, episodes, kinds, names, split, config)
         if not evidence.judgements:
-            raise FitError(
+            raise NothingToFitError(
                 f"nothing to fit a reward to: none of the {len(events)} events compares anything under "
                 f"the kinds {sorted(kind.value for kind in kinds)}"
             )

@@ -111,13 +111,14 @@ class SAC:
             torch._foreach_copy_(self._average_parameters, self._actor_optimizer.parameters)
 
     def train(self, replay: Replay, updates: int, rng: np.random.Generator) -> Metrics:
-        """`updates` gradient updates on batches drawn from `replay`; the metrics of the last of them."""
+        """`updates` gradient updates on batches drawn from `replay`; the metrics of the last of them, the
+        actor's being of its own last update."""
         if updates < 1:
             raise ValueError(f"updates is {updates}: it must be at least 1")
-        last = self._updates + updates
+        measured = self._updates + updates - self.config.actor_every
         metrics: Metrics = {}
         for batch in replay.batches(updates, self.config.batch_size, self.config.operator_fraction, rng):
-            metrics = self.update(batch, with_metrics=self._updates + 1 == last) or {}
+            metrics |= self.update(batch, with_metrics=self._updates >= measured) or {}
         return metrics
 
     def update(self, batch: Batch, with_metrics: bool = False) -> Metrics | None:
@@ -249,8 +250,7 @@ class SAC:
         self._actor_optimizer.minimise(loss)
         self._temperature_optimizer.step([entropy - self._target_entropy])
         with torch.no_grad():
-            if config.max_temperature is not None:
-                self._log_alpha.clamp_(max=math.log(config.max_temperature))
+            self._log_alpha.clamp_(max=math.log(config.max_temperature))
             torch._foreach_lerp_(
                 self._average_parameters, self._actor_optimizer.parameters, 1.0 - config.actor_average
             )

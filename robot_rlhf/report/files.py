@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+REPORT = "report.html"
+"""The page of a run, in its folder."""
+
 
 def write_atomically(path: Path, data: bytes) -> None:
     """Replace `path` by `data`: written beside it, synced, then renamed. On an error `path` is as it was."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -18,6 +18,7 @@ import numpy as np
 
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.types import Kind
+from robot_rlhf.report.files import write_atomically
 
 if TYPE_CHECKING:
     from tensorboard.summary import Writer
@@ -83,7 +84,7 @@ class RewardFitted(Metric, frozen=True, kw_only=True, tag="reward_fit"):
 
 
 class SacUpdated(Metric, frozen=True, kw_only=True, tag="sac"):
-    """Means over the gradient updates since the last such line; `updates` counts all so far."""
+    """The newest gradient update, but for the speed; `updates` counts all so far."""
 
     updates: int
     critic_loss: Number
@@ -174,6 +175,17 @@ class MetricsLog:
             yield f"{prefix}mean_ep_length", event.mean_length
             if event.episodes:
                 yield f"{prefix}success_rate", event.successes / event.episodes
+
+
+def keep_lines(run_dir: Path, keep: Sequence[bool]) -> None:
+    """Leave in a run's log, replaced in one step, the lines for which `keep` is True; it has an entry for
+    each that `read_metrics` returns. Not for use while a `MetricsLog` has the log open."""
+    path = run_dir / NAME
+    if all(keep):
+        return
+    lines = path.read_bytes().split(b"\n")[:-1]
+    kept = [line + b"\n" for line, stays in zip(lines, keep, strict=True) if stays]
+    write_atomically(path, b"".join(kept))
 
 
 def read_metrics(run_dir: Path) -> list[dict[str, Any]]:

@@ -14,13 +14,12 @@ from statistics import median
 from robot_rlhf.feedback.types import Kind
 from robot_rlhf.report import plots
 from robot_rlhf.report.data import RunData, read_run
-from robot_rlhf.report.files import write_atomically
+from robot_rlhf.report.files import REPORT, write_atomically
 from robot_rlhf.report.markup import document, facts, figure, film, interval_bar, missing, section, table
 from robot_rlhf.report.metrics import Candidate, Evaluated, HeldOut, KindFit, RewardFitted, SacUpdated
 from robot_rlhf.report.pictures import Picture
 from robot_rlhf.report.statistics import correlation, wilson
 
-NAME = "report.html"
 CANDIDATES: Mapping[Candidate, str] = {
     "policy": "Trained on all feedback",
     "clone": "Cloned, single steps",
@@ -39,7 +38,7 @@ def write_report(
     reward model's return of episodes by their id, to be set against the simulation's. Raises what
     `read_run` raises; an older report stays until the new one is whole.
     """
-    path = run / NAME
+    path = run / REPORT
     write_atomically(path, render(read_run(run, clips, predicted_returns)).encode("utf-8"))
     return path
 

@@ -34,6 +34,9 @@ class ScheduleConfig:
     """Pairs asked in late rounds."""
     pairs_decay: float = 0.8
     """How fast the demand falls from the first to the last, a round."""
+    deployed_every: int = 2
+    """Every so-manieth policy episode is driven as it will be deployed, without exploration, so that the
+    operator meets its mistakes; 0: none."""
     takeover_seconds: float = 120.0
     """The operator takes over no more once they have driven this long in takeovers."""
     evaluate_every: int = 15
@@ -43,12 +46,21 @@ class ScheduleConfig:
     """Fresh starts of such an evaluation."""
     final_episodes: int = 100
     """Fresh starts of the evaluation at the end."""
+    compare_with_cloning: bool = True
+    """Also evaluate what cloning alone makes of the same demonstrations, on the same starts."""
 
     def __post_init__(self) -> None:
         for name in ("episodes", "episodes_per_fit", "evaluation_episodes", "final_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must be at least 1")
-        for name in ("demonstrations", "alternatives", "warmup_episodes", "pairs_first", "pairs_last"):
+        for name in (
+            "demonstrations",
+            "alternatives",
+            "warmup_episodes",
+            "pairs_first",
+            "pairs_last",
+            "deployed_every",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must not be negative")
         if self.evaluate_every < 0 or self.takeover_seconds < 0:
@@ -98,6 +110,11 @@ class RunConfig:
             raise ValueError(f"threads is {self.threads}: it must be at least 1")
         if not 5.0 <= self.control_hz <= 50.0:
             raise ValueError(f"control_hz is {self.control_hz}: it must be from 5 to 50")
+        if self.reward_model.control_hz != self.control_hz:
+            raise ValueError(
+                f"reward_model.control_hz is {self.reward_model.control_hz}: it must be control_hz, "
+                f"{self.control_hz}, for windows in seconds to mean what they say"
+            )
         kinds = self.kinds
         if self.reward == "learned" and not kinds:
             raise ValueError(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -22,12 +21,21 @@ from robot_rlhf.feedback.types import (
     Takeover,
 )
 from robot_rlhf.learning import checkpoint
+from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.cloning import clone_actor, moving_steps
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
+
+
+class _Notes(msgspec.Struct, frozen=True, kw_only=True):
+    """What of a learner is no tensor, as it stands in a checkpoint's metadata."""
+
+    cloned: bool
+    fitted_at: int
+
 
 _FLIPPED = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
 
@@ -98,16 +106,20 @@ class Learner:
         """Write everything but the episodes, which the store has."""
         tensors = {f"sac.{name}": value for name, value in self.sac.state().items()}
         tensors |= {f"reward.{name}": value for name, value in self.reward.state().items()}
-        notes = {"cloned": self.cloned, "fitted_at": self.fitted_at, "reward_version": self.reward.version}
-        checkpoint.save(path, tensors, {"learner": json.dumps(notes), "task": self.config.task})
+        notes = msgspec.json.encode(_Notes(cloned=self.cloned, fitted_at=self.fitted_at))
+        checkpoint.save(path, tensors, {"learner": notes.decode(), "task": self.config.task})
 
     def load(self, path: Path) -> None:
-        """Put back what `save` wrote; CheckpointError says what does not fit."""
+        """Put back what `save` wrote. CheckpointError says what does not fit; the learner is of no use
+        then."""
         saved = checkpoint.load(path)
-        self.sac.load(_part(saved.tensors, "sac."))
-        self.reward.load(_part(saved.tensors, "reward."))
-        notes = json.loads(saved.metadata["learner"])
-        self.cloned, self.fitted_at = bool(notes["cloned"]), int(notes["fitted_at"])
+        try:
+            self.sac.load(_part(saved.tensors, "sac."))
+            self.reward.load(_part(saved.tensors, "reward."))
+            notes = msgspec.json.decode(saved.metadata.get("learner", "{}"), type=_Notes)
+        except (CheckpointError, ValueError, RuntimeError, msgspec.DecodeError) as error:
+            raise CheckpointError(f"checkpoint {path} does not fit this run: {error}") from error
+        self.cloned, self.fitted_at = notes.cloned, notes.fitted_at
 
 
 def clone_policy(sac: SAC, demonstrations: Sequence[Episode], config: RunConfig) -> None:
@@ -123,8 +135,14 @@ def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.T
 
 
 def shuffled(event: Feedback, seed: int) -> Feedback:
-    """The event with its judgement turned round at the toss of a coin that its id and the seed decide."""
+    """The event with its judgement drawn at random, as its id and the seed decide: a comparison is turned
+    round half of the time, a demonstration is any of those it was chosen among."""
     coin = hashlib.sha256(f"{seed}:{event.id}".encode()).digest()
+    if isinstance(event, Demonstration):
+        candidates = (event.episode, *event.alternatives)
+        chosen = candidates[int.from_bytes(coin[:8], "big") % len(candidates)]
+        rest = tuple(episode for episode in candidates if episode != chosen)
+        return msgspec.structs.replace(event, episode=chosen, alternatives=rest)
     if coin[0] % 2:
         return event
     match event:
@@ -140,8 +158,3 @@ def shuffled(event: Feedback, seed: int) -> Feedback:
             return msgspec.structs.replace(
                 event, executed=event.counterfactual, counterfactual=event.executed
             )
-        case Demonstration():
-            candidates = (event.episode, *event.alternatives)
-            chosen = candidates[coin[1] % len(candidates)]
-            rest = tuple(episode for episode in candidates if episode != chosen)
-            return msgspec.structs.replace(event, episode=chosen, alternatives=rest)

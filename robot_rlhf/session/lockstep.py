@@ -17,6 +17,7 @@ from hardware.scene import Scene
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.operator import MARK_S, PAIR_S, PRESS_S, SimulatedOperator
 from robot_rlhf.feedback.queries import label_demand, select_queries
+from robot_rlhf.feedback.store import OperatorSeconds
 from robot_rlhf.feedback.types import (
     Demonstration,
     Evaluation,
@@ -25,14 +26,16 @@ from robot_rlhf.feedback.types import (
     Outcome,
     Preference,
     Press,
+    Query,
     Segment,
     Takeover,
     derived_id,
 )
-from robot_rlhf.learning.reward_model import FitReport
+from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
 from robot_rlhf.session.learner import Learner
 from robot_rlhf.session.rollout import (
+    Policy,
     Recorder,
     Rollout,
     counterfactual,
@@ -45,6 +48,8 @@ from robot_rlhf.session.seeds import Purpose, generator, seed_of
 from sim.env import SPEED_M_S, TaskEnv
 
 Float32 = NDArray[np.float32]
+
+_ASKED = "pairs_asked_at"  # the store's note of the policy episodes there were at the last round of pairs
 
 
 class _Said(TypedDict):
@@ -78,8 +83,9 @@ class Watcher:
 class LockstepSession:
     """Runs a run folder's config to its end, from wherever its store says it stands."""
 
-    def __init__(self, run: RunFolder, watcher: Watcher) -> None:
-        self.run, self.config, self.store, self.watcher = run, run.config, run.store, watcher
+    def __init__(self, run: RunFolder) -> None:
+        self.run, self.config, self.store = run, run.config, run.store
+        self.watcher = Watcher()
         self.env = TaskEnv(self.config.task, self.config.control_hz)
         self._side: TaskEnv | None = None
         self.operator = SimulatedOperator(
@@ -89,12 +95,17 @@ class LockstepSession:
         self._judged = self.config.reward == "learned"  # judgements serve the reward model alone
         self.learner = Learner(self.config, self.env.obs_size, self.env.axes)
         self._objects = [prop.name for prop in self.env.task.props]
-        self._rebuild()
+        try:
+            self._rebuild()
+        except BaseException:
+            self.close()
+            raise
 
     # -- the whole road ------------------------------------------------------------------------------
 
-    def complete(self) -> None:
-        """Go on until the schedule is done."""
+    def complete(self, watcher: Watcher | None = None) -> None:
+        """Go on until the schedule is done, telling `watcher`."""
+        self.watcher = watcher or Watcher()
         schedule = self.config.schedule
         shows = Kind.DEMONSTRATIONS in self.kinds
         self.watcher.phase("demonstrations")
@@ -137,7 +148,13 @@ class LockstepSession:
         if not events:
             return
         self.watcher.phase("fitting the reward")
-        self.watcher.fitted(self.learner.refit(events, online))
+        try:
+            report = self.learner.refit(events, online)
+        except NothingToFitError:
+            return  # say, nothing but failures so far: the next round may have more
+        self.watcher.fitted(report)
+        if online == 0:
+            self.save()  # the next checkpoint is episodes away
 
     def _catch_up(self, online: int) -> None:
         """The gradient updates that the steps so far have earned."""
@@ -149,9 +166,9 @@ class LockstepSession:
             began = time.perf_counter()
             metrics = self.learner.train(owed)
             self.watcher.trained(metrics, owed, time.perf_counter() - began)
-        if online % self.config.schedule.episodes_per_fit == 0:
-            self.save()
-            self.watcher.checkpoint(online)
+            if online % self.config.schedule.episodes_per_fit == 0:
+                self.save()
+                self.watcher.checkpoint(online)
 
     def save(self) -> None:
         """Write a checkpoint."""
@@ -194,21 +211,27 @@ class LockstepSession:
         config, id = self.config, self.store.next_episode_id()
         seed = seed_of(config.seed, Purpose.START, id)
         helps = Kind.TAKEOVERS in self.kinds
-        spent = self.store.operator_seconds_by_activity().get("takeover")
-        may_take_over = helps and (spent is None or spent.active_s < config.schedule.takeover_seconds)
+        spent = self.store.operator_seconds_by_activity().get("takeover", OperatorSeconds(0.0, 0.0))
+        may_take_over = helps and spent.active_s < config.schedule.takeover_seconds
         presses = Kind.EVALUATIONS in self.kinds and self._judged
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
-        rollout = supervise(self.env, self._act, self.operator, seed)
+        policy = self._policy(self._count(Role.ONLINE))
+        rollout = supervise(self.env, policy, self.operator, seed)
         stored = [self._episode(id, Role.ONLINE, seed, rollout.recorder)]
-        events = self._events_of(id, rollout, stored, seed)
-        watched = len(rollout.recorder.action) / config.control_hz if self.kinds else 0.0
+        events = self._events_of(id, rollout, stored, seed, policy)
+        live = self.kinds & {Kind.TAKEOVERS, Kind.EVALUATIONS, Kind.OUTCOMES}
+        watched = len(rollout.recorder.action) / config.control_hz if live else 0.0
         self._commit(stored, events, "takeover", rollout.operator_steps / config.control_hz, watched)
 
-    def _act(self, obs: Float32) -> Float32:
-        return self.learner.sac.act(obs)
+    def _policy(self, online: int) -> Policy:
+        """Who drives the policy episode number `online`: the explorer, or the policy as deployed."""
+        sac, every = self.learner.sac, self.config.schedule.deployed_every
+        if every and online % every == every - 1:
+            return lambda obs: sac.act(obs, deterministic=True, averaged=True)
+        return sac.act
 
     def _events_of(
-        self, id: int, rollout: Rollout, stored: list[tuple[Episode, Recorder]], seed: int
+        self, id: int, rollout: Rollout, stored: list[tuple[Episode, Recorder]], seed: int, policy: Policy
     ) -> list[Feedback]:
         """Takeovers, each with the policy's counterfactual (appended to `stored`), and presses."""
         events: list[Feedback] = []
@@ -216,7 +239,7 @@ class LockstepSession:
             side: Segment | None = None
             if self._judged:
                 side = Segment(id + len(stored), 0, taken.length)
-                recorder = counterfactual(self._side_env(), taken, self._act)
+                recorder = counterfactual(self._side_env(), taken, policy)
                 stored.append(self._episode(side.episode, Role.COUNTERFACTUAL, seed, recorder))
             driven = Segment(id, taken.start, taken.length)
             said = self._event(id, "takeover", index)
@@ -243,7 +266,9 @@ class LockstepSession:
         with self.store.transaction():
             for one, recorder in stored:
                 self.store.add_episode(one, (np.array(recorder.reward, np.float32), recorder.success))
-            self.store.book(activity, active_s, max(active_s, watched_s), episode.id)
+            self.store.book(activity, active_s, active_s, episode.id)
+            if watched_s > active_s:
+                self.store.book("watching", 0.0, watched_s - active_s, episode.id)
             if Kind.OUTCOMES in self.kinds:
                 clip = Scene.unpack(episode.scenes, self._objects)
                 mark = self.operator.mark(clip, generator(config.seed, Purpose.MARK, episode.id))
@@ -265,8 +290,9 @@ class LockstepSession:
     # -- preferences ---------------------------------------------------------------------------------
 
     def _ask(self, online: int) -> None:
-        """A round of pairs, chosen by disagreement, answered and committed before anything is learned."""
-        if Kind.PREFERENCES not in self.kinds:
+        """A round of pairs, chosen by disagreement, answered and committed before anything is learned.
+        It is committed as a whole, so that a run that was killed asks it once."""
+        if Kind.PREFERENCES not in self.kinds or int(self.store.meta(_ASKED) or 0) >= online:
             return
         schedule, config = self.config.schedule, self.config
         round_index = max(0, online // schedule.episodes_per_fit - 1)
@@ -284,21 +310,24 @@ class LockstepSession:
             generator(config.seed, Purpose.QUERY, online),
             lambda left, right: derived_id(config.seed, "pair", online, left, right),
         )
-        for index, query in enumerate(queries):
-            left, right = (self._clip(segment) for segment in (query.left, query.right))
-            choice = self.operator.compare(left, right, generator(config.seed, Purpose.ANSWER, online, index))
-            answer = Preference(
-                **self._event(online, "answer", query.id),
-                query=query.id,
-                left=query.left,
-                right=query.right,
-                choice=choice,
-                response_s=PAIR_S,
-            )
-            with self.store.transaction():
-                self.store.add_query(query)
-                self.store.add_feedback(answer)
-                self.store.book("pair", PAIR_S, PAIR_S)
+        with self.store.transaction():
+            for index, query in enumerate(queries):
+                self._answer(query, generator(config.seed, Purpose.ANSWER, online, index), online)
+            self.store.set_meta(_ASKED, str(online))
+
+    def _answer(self, query: Query, rng: np.random.Generator, online: int) -> None:
+        left, right = (self._clip(segment) for segment in (query.left, query.right))
+        answer = Preference(
+            **self._event(online, "answer", query.id),
+            query=query.id,
+            left=query.left,
+            right=query.right,
+            choice=self.operator.compare(left, right, rng),
+            response_s=PAIR_S,
+        )
+        self.store.add_query(query)
+        self.store.add_feedback(answer)
+        self.store.book("pair", PAIR_S, PAIR_S)
 
     def _disagreement(self, left: Sequence[Segment], right: Sequence[Segment]) -> NDArray[np.float64]:
         return np.asarray(self.learner.reward.disagreement(left, right, self.learner.episodes))
@@ -309,9 +338,14 @@ class LockstepSession:
 
     # -- going on ------------------------------------------------------------------------------------
 
+    def marks(self) -> dict[int, bool]:
+        """Episode id -> the operator's mark, of those that were marked."""
+        events = self.store.feedback({Kind.OUTCOMES})
+        return {event.episode: event.success for event in events if isinstance(event, Outcome)}
+
     def to_imitate(self) -> list[Episode]:
         """Demonstrations that were not marked as failed."""
-        marks = {e.episode: e.success for e in self.store.feedback({Kind.OUTCOMES}) if isinstance(e, Outcome)}
+        marks = self.marks()
         return [
             episode
             for episode in self.learner.episodes.values()
@@ -320,7 +354,7 @@ class LockstepSession:
 
     def _rebuild(self) -> None:
         """Take in what the store holds, then the newest checkpoint."""
-        marks = {e.episode: e.success for e in self.store.feedback({Kind.OUTCOMES}) if isinstance(e, Outcome)}
+        marks = self.marks()
         rewards = self.store.truth() if self.config.reward == "task" else {}
         for episode in self.store.episodes():
             reward = rewards[episode.id].task_reward if rewards else np.zeros(0, np.float32)

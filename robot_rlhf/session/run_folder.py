@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
-import os
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.config import RunConfig
 
 CONFIG, DATABASE, CHECKPOINTS = "config.toml", "run.db", "checkpoints"
+BEGINNING = ".beginning"
+"""Lies in a folder until all that makes it a run is there: first in, last out."""
 _KEPT = 2  # checkpoints
 
 
@@ -31,21 +32,39 @@ class RunFolder:
 
     @classmethod
     def create(cls, path: Path, config: RunConfig) -> RunFolder:
-        """A new run at `path`, which must not exist or be an empty folder."""
-        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        """A new run at `path`, which must not exist, be an empty folder, or hold what is left of a
+        beginning that was cut short. When this raises, the folder is empty or gone again."""
+        if not _is_free(path):
             raise RunError(f"{path} exists and is not an empty folder: choose another --out, or --resume it")
+        made = [folder for folder in (path, *path.parents) if not folder.exists()]
         try:
             path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=path):
-                pass
-        except OSError as error:
-            raise RunError(f"cannot write to {path}: {error.strerror or error}") from error
+            _clear(path)
+            return cls._begin(path, config)
+        except BaseException as error:
+            with contextlib.suppress(OSError):
+                _clear(path)
+                for folder in made:
+                    folder.rmdir()
+            if isinstance(error, OSError):
+                raise RunError(f"cannot write to {path}: {error.strerror or error}") from error
+            raise
+
+    @classmethod
+    def _begin(cls, path: Path, config: RunConfig) -> RunFolder:
+        (path / BEGINNING).touch(exist_ok=False)
         (path / CHECKPOINTS).mkdir()
-        (path / CONFIG).write_text(to_toml(config))
-        store = Store.create(path / DATABASE)
-        store.set_meta("task", config.task)
-        store.set_meta("seed", str(config.seed))
-        return cls(path, config, store)
+        (path / CONFIG).write_text(to_toml(config), encoding="utf-8")
+        run = cls(path, config, Store.create(path / DATABASE))
+        try:
+            with run.store.transaction():
+                run.store.set_meta("task", config.task)
+                run.store.set_meta("seed", str(config.seed))
+            (path / BEGINNING).unlink()
+        except BaseException:
+            run.close()
+            raise
+        return run
 
     @classmethod
     def open(cls, path: Path) -> RunFolder:
@@ -55,8 +74,8 @@ class RunFolder:
 
     @staticmethod
     def is_begun(path: Path) -> bool:
-        """Whether there is a run at `path`."""
-        return (path / DATABASE).exists()
+        """Whether there is a run at `path`, and not only what is left of a beginning that was cut short."""
+        return (path / DATABASE).exists() and not (path / BEGINNING).exists()
 
     def close(self) -> None:
         self.store.close()
@@ -81,8 +100,33 @@ class RunFolder:
         return None
 
 
+def _is_free(path: Path) -> bool:
+    """Whether a run can begin at `path`: nothing is there but what `create` left when it was killed."""
+    if not path.is_dir():
+        return not path.exists()
+    there = list(path.iterdir())
+    return not there or ((path / BEGINNING).exists() and all(map(_is_ours, there)))
+
+
+def _is_ours(item: Path) -> bool:
+    return item.name in (BEGINNING, CONFIG, CHECKPOINTS) or item.name.startswith(DATABASE)
+
+
+def _clear(path: Path) -> None:
+    """Take away what is left of a beginning, the mark that it is one last."""
+    if not (path / BEGINNING).exists():
+        return
+    for item in sorted(filter(_is_ours, path.iterdir()), key=lambda item: item.name == BEGINNING):
+        if item.is_dir():
+            item.rmdir()
+        else:
+            item.unlink()
+
+
 def read_config(path: Path) -> RunConfig:
     """The config of the run at `path`; RunError says what is wrong with it."""
+    if (path / BEGINNING).exists():
+        raise RunError(f"{path} is no run yet, its beginning was cut short: train --resume begins it anew")
     file = path / CONFIG
     if not file.is_file() or not (path / DATABASE).is_file():
         missing = CONFIG if not file.is_file() else DATABASE
@@ -149,9 +193,3 @@ def _value(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_value(item) for item in value)}]"
     raise TypeError(f"no TOML for {value!r}")
-
-
-def free_megabytes(path: Path) -> float:
-    """Room left on the disk that holds `path`."""
-    stat = os.statvfs(path)
-    return stat.f_bavail * stat.f_frsize / 2**20

@@ -1,5 +1,5 @@
-"""Every random stream of a run, derived from its seed and what it is for, so that a run that was
-killed and resumed draws the same numbers as one that was not."""
+"""Every random stream of a run, derived from its seed and what it is for, so that starts,
+operator and questions are the same in a run that was killed and resumed."""
 
 from __future__ import annotations
 

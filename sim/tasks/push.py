@@ -100,4 +100,4 @@ class Push:
             return Waypoint(np.array([spot[0], spot[1], tool[2]]), 0.0, True, 1)
         if tool[2] < 0.07:
             return Waypoint(np.array([tool[0], tool[1], _OVER_M]), 0.0, False, 0)
-        return Waypoint(np.array([spot[0], spot[1], max(_OVER_M, 0.08)]), 0.0, False, 0)
+        return Waypoint(np.array([spot[0], spot[1], _OVER_M]), 0.0, False, 0)

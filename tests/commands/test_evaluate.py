@@ -56,5 +56,5 @@ def test_a_checkpoint_of_another_version_is_named(run_copy: Path, refused: Refus
         tensors = {name: tensor for name, tensor in load_file(path).items() if name != "reward.scale"}
         save_file(tensors, path, {"format": "robot-rlhf-checkpoint-1"})
     line = refused("evaluate", str(run_copy), "--episodes", "1")
-    assert "does not fit this version" in line
+    assert "does not fit this run" in line
     assert "scale" in line

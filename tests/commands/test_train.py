@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from robot_rlhf import cli
+from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.run_folder import read_config
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def test_without_resume_a_run_is_left_alone(finished_run: FinishedRun, refused: 
     assert "--resume" in refused("train", "--out", str(finished_run.folder))
 
 
-def test_ctrl_c_saves_and_says_how_to_go_on(finished_run: FinishedRun, tmp_path: Path) -> None:
+def test_ctrl_c_says_how_to_go_on_and_what_was_said_is_there(
+    finished_run: FinishedRun, tmp_path: Path
+) -> None:
     out = tmp_path / "run"
     words = [*finished_run.words, "--out", str(out), "--schedule.episodes", "1000"]
     process = subprocess.Popen(
@@ -64,8 +67,9 @@ def test_ctrl_c_saves_and_says_how_to_go_on(finished_run: FinishedRun, tmp_path:
     assert process.returncode == 130, err
     assert err.splitlines()[-1].endswith(f"robot-rlhf train --resume --out {out}")
     assert "Traceback" not in err
-    assert list((out / "checkpoints").iterdir()) != []
     assert read_config(out).schedule.episodes == 1000
+    with Store.open(out / "run.db") as store:
+        assert store.next_episode_id() == len(store.episodes())
 
 
 def test_a_folder_that_cannot_be_made_is_named(here: Path, refused: Refused) -> None:

@@ -193,7 +193,6 @@ def test_a_negative_count_is_refused() -> None:
         {"segment_steps": 0},
         {"recent_episodes": 0},
         {"candidates_factor": 0},
-        {"pairs_per_round": 0},
         {"repeat_fraction": 1.5},
         {"repeat_fraction": float("nan")},
     ],

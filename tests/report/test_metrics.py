@@ -24,6 +24,7 @@ from robot_rlhf.report.metrics import (
     Moment,
     RewardFitted,
     SacUpdated,
+    keep_lines,
     read_events,
     read_metrics,
 )
@@ -183,3 +184,18 @@ def test_reporting_brings_in_no_torch_and_no_drawing_before_it_is_asked_to() -> 
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_lines_that_no_longer_hold_are_taken_out_and_the_log_goes_on(tmp_path: Path) -> None:
+    with MetricsLog(tmp_path) as log:
+        for event in EVENTS:
+            log.write(AT, event)
+    whole = (tmp_path / NAME).read_bytes()
+    keep_lines(tmp_path, [True] * len(EVENTS))
+    assert (tmp_path / NAME).read_bytes() == whole
+    with (tmp_path / NAME).open("ab") as file:
+        file.write(b'{"event":"to')  # torn by a kill
+    keep_lines(tmp_path, [True, False, False, True])
+    with MetricsLog(tmp_path) as log:
+        log.write(AT, SAC)
+    assert [event for _, event in read_events(tmp_path)] == [EPISODE, EVALUATION, SAC]

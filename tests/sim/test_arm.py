@@ -39,7 +39,9 @@ def arm(world: World) -> SimArm:
     return arm
 
 
-def told(velocity_m_s: Array, seq: int = 0, valid_for_s: float = 2 * PERIOD_S, gripper: float = 1.0) -> Command:
+def told(
+    velocity_m_s: Array, seq: int = 0, valid_for_s: float = 2 * PERIOD_S, gripper: float = 1.0
+) -> Command:
     return Command(seq, np.concatenate([velocity_m_s, np.zeros(3)]), gripper, valid_for_s, Source.SCRIPT)
 
 

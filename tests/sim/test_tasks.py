@@ -68,9 +68,7 @@ def some_scenes(task: Task, count: int = 24) -> Scene:
 
 
 def moment(scenes: Scene, index: int) -> Scene:
-    arrays = {
-        name: value[index] for name, value in vars(scenes).items() if not isinstance(value, Mapping)
-    }
+    arrays = {name: value[index] for name, value in vars(scenes).items() if not isinstance(value, Mapping)}
     return Scene(**arrays, objects={name: value[index] for name, value in scenes.objects.items()})
 
 
@@ -111,7 +109,8 @@ def test_no_start_has_the_goal_reached_already(task: Task, make_env: MakeEnv) ->
 def test_moments_and_whole_episodes_are_judged_alike(task: Task) -> None:
     scenes = some_scenes(task)
     observed, utility, success = task.observe(scenes), task.utility(scenes), task.success(scenes)
-    assert (observed.dtype, utility.shape, success.shape) == (np.float32, (24,), (24,))
+    assert observed.dtype == np.float32
+    assert utility.shape == success.shape == (24,)
     for index in range(24):
         one = moment(scenes, index)
         np.testing.assert_allclose(task.observe(one), observed[index], rtol=0, atol=1e-6)

@@ -157,7 +157,10 @@ def test_time_moves_only_when_somebody_waits_and_by_whole_steps() -> None:
 
 
 def test_a_prop_stays_where_it_is_put_down() -> None:
-    props = (Prop("cube", (0.02, 0.02, 0.02), (1, 0, 0, 1), mass_kg=0.1), Prop("mark", (0.02,) * 3, (0, 1, 0, 1)))
+    props = (
+        Prop("cube", (0.02, 0.02, 0.02), (1, 0, 0, 1), mass_kg=0.1),
+        Prop("mark", (0.02,) * 3, (0, 1, 0, 1)),
+    )
     world = World(props)
     SimArm(world)
     world.seal()
@@ -187,10 +190,10 @@ from sim.env import TaskEnv
 env = TaskEnv("pick_cube")
 env.reset(seed=0)
 env.step(env.action_space.sample())
-drawing = {"OpenGL", "pyglet", "glfw", "pygame", "tkinter", "matplotlib", "cv2", "PIL", "imageio", "sim.camera"}
+modules = {"OpenGL", "pyglet", "glfw", "pygame", "tkinter", "matplotlib", "cv2", "PIL", "sim.camera"}
+libraries = ("libgl.", "libegl", "libglx", "libosmesa", "libx11", "eglrenderer")
 mapped = open("/proc/self/maps").read().lower()
-libraries = [name for name in ("libgl.", "libegl", "libglx", "libosmesa", "libx11", "eglrenderer") if name in mapped]
-print(sorted(drawing & set(sys.modules)) + libraries, file=sys.stderr)
+print(sorted(modules & set(sys.modules)) + [name for name in libraries if name in mapped], file=sys.stderr)
 env.close()
 """
 

@@ -1,0 +1,513 @@
+"""A whole session: what is booked is what was said, nothing leaks to the learner, and a seed repeats it."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.feedback.operator import MARK_S, PAIR_S, PRESS_S
+from robot_rlhf.feedback.store import OperatorSeconds, Store
+from robot_rlhf.feedback.types import (
+    KIND_OF,
+    Choice,
+    Demonstration,
+    Driver,
+    Evaluation,
+    Event,
+    Feedback,
+    Kind,
+    Outcome,
+    Preference,
+    Takeover,
+)
+from robot_rlhf.learning import checkpoint
+from robot_rlhf.learning.checkpoint import CheckpointError
+from robot_rlhf.learning.reward_model import FitReport
+from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.learner import Learner, shuffled
+from robot_rlhf.session.lockstep import LockstepSession, Watcher
+from robot_rlhf.session.run_folder import RunFolder
+from sim.env import TaskEnv
+
+Tiny = Callable[..., RunConfig]
+Tensors = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a session left behind."""
+
+    folder: Path
+    config: RunConfig
+    policy: Tensors
+    reward: Tensors
+    environment_steps: int
+    told: tuple[str, ...]
+    fits: int
+
+    def store(self) -> Store:
+        return Store.open_readonly(self.folder / "run.db")
+
+    def episodes(self, role: Role | None = None) -> dict[int, Episode]:
+        with self.store() as store:
+            return {episode.id: episode for episode in store.episodes(role=role)}
+
+    def events(self, *kinds: Kind) -> list[Feedback]:
+        with self.store() as store:
+            return store.feedback(kinds or None)
+
+    def booked(self) -> dict[str, OperatorSeconds]:
+        with self.store() as store:
+            return store.operator_seconds_by_activity()
+
+
+class Listener(Watcher):
+    """Counts what it is told of."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.fits = 0
+
+    def phase(self, name: str) -> None:
+        if not self.told or self.told[-1] != name:
+            self.told.append(name)
+
+    def fitted(self, report: FitReport) -> None:
+        self.fits += 1
+
+
+def complete(folder: Path, config: RunConfig) -> Ended:
+    """Begin a run in `folder`, or go on with the one there, to its end."""
+    torch.set_num_threads(1)
+    run = RunFolder.open(folder) if RunFolder.is_begun(folder) else RunFolder.create(folder, config)
+    listener = Listener()
+    session = LockstepSession(run)
+    try:
+        session.complete(listener)
+        learner = session.learner
+        policy, reward = learner.sac.state(), learner.reward.state()
+        return Ended(
+            folder, config, policy, reward, session.environment_steps, tuple(listener.told), listener.fits
+        )
+    finally:
+        session.close()
+        run.close()
+
+
+@pytest.fixture(scope="module")
+def ended(tiny: Tiny, tmp_path_factory: pytest.TempPathFactory) -> Ended:
+    return complete(tmp_path_factory.mktemp("ended") / "run", tiny())
+
+
+def same(one: Tensors, other: Tensors) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def arrays(episode: Episode) -> list[NDArray[Any]]:
+    return [value for value in vars(episode).values() if isinstance(value, np.ndarray)]
+
+
+def without_time(events: list[Feedback]) -> list[Event]:
+    return [msgspec.structs.replace(event, time_ns=0, session="") for event in events]
+
+
+class TestWhatIsLeft:
+    def test_the_schedule_is_done(self, ended: Ended) -> None:
+        schedule = ended.config.schedule
+        assert len(ended.episodes(Role.DEMONSTRATION)) == schedule.demonstrations
+        assert len(ended.episodes(Role.ONLINE)) == schedule.episodes
+        assert ended.told[:2] == ("demonstrations", "cloning")
+        assert ended.fits == 1 + schedule.episodes // schedule.episodes_per_fit
+
+    def test_environment_steps_are_the_arms_without_what_only_a_simulation_rolls_out(
+        self, ended: Ended
+    ) -> None:
+        steps = {role: sum(one.length for one in ended.episodes(role).values()) for role in Role}
+        assert ended.environment_steps == steps[Role.DEMONSTRATION] + steps[Role.ONLINE]
+        assert steps[Role.COUNTERFACTUAL] > 0
+
+    def test_the_policy_has_had_the_updates_that_its_steps_have_earned(self, ended: Ended) -> None:
+        online = sum(one.length for one in ended.episodes(Role.ONLINE).values())
+        assert ended.policy["updates"][0] == online * ended.config.sac.updates_per_step
+
+    def test_a_checkpoint_of_the_end_is_there(self, ended: Ended, tiny: Tiny) -> None:
+        run = RunFolder.open(ended.folder)
+        path = run.latest_checkpoint()
+        run.close()
+        assert path is not None
+        env = TaskEnv("reach")
+        learner = Learner(tiny(), env.obs_size, env.axes)
+        env.close()
+        learner.load(path)
+        assert same(learner.sac.state(), ended.policy)
+        assert same(learner.reward.state(), ended.reward)
+
+    def test_every_kind_was_given(self, ended: Ended) -> None:
+        assert {type(event) for event in ended.events()} == {
+            Demonstration,
+            Takeover,
+            Preference,
+            Evaluation,
+            Outcome,
+        }
+
+
+class TestEvents:
+    def test_they_speak_of_what_is_stored(self, ended: Ended) -> None:
+        episodes = ended.episodes()
+        driven = {id: one for id, one in episodes.items() if one.role is not Role.COUNTERFACTUAL}
+        for event in ended.events():
+            match event:
+                case Demonstration():
+                    assert episodes[event.episode].role is Role.DEMONSTRATION
+                    others = [episodes[id] for id in event.alternatives]
+                    assert len(others) == ended.config.schedule.alternatives
+                    assert {one.role for one in others} == {Role.COUNTERFACTUAL}
+                    assert {one.length for one in others} == {episodes[event.episode].length}
+                case Takeover():
+                    assert event.counterfactual is not None
+                    executed, other = episodes[event.executed.episode], episodes[event.counterfactual.episode]
+                    assert (executed.role, other.role) == (Role.ONLINE, Role.COUNTERFACTUAL)
+                    assert event.counterfactual.start == 0
+                    assert event.executed.length == event.counterfactual.length == other.length
+                    obs, _ = executed.window(event.executed)
+                    np.testing.assert_array_equal(other.obs[0], obs[0])
+                case Evaluation():
+                    assert driven[event.episode].role is Role.ONLINE
+                    assert 0 <= event.step < driven[event.episode].length
+                case Outcome():
+                    assert event.episode in driven
+                case Preference():
+                    assert event.left.length == event.right.length == ended.config.queries.segment_steps
+                    driven[event.left.episode].window(event.left)
+                    driven[event.right.episode].window(event.right)
+
+    def test_each_takeover_is_just_the_steps_that_the_operator_drove(self, ended: Ended) -> None:
+        taken: dict[int, set[int]] = {}
+        for event in ended.events(Kind.TAKEOVERS):
+            assert isinstance(event, Takeover)
+            steps = range(event.executed.start, event.executed.start + event.executed.length)
+            assert not taken.setdefault(event.executed.episode, set()) & set(steps)
+            taken[event.executed.episode] |= set(steps)
+        for id, episode in ended.episodes(Role.ONLINE).items():
+            assert set(np.flatnonzero(episode.driver == Driver.OPERATOR).tolist()) == taken.get(id, set())
+
+    def test_ids_are_unique_and_every_episode_is_marked_once(self, ended: Ended) -> None:
+        events = ended.events()
+        assert len({event.id for event in events}) == len(events)
+        marked = [event.episode for event in events if isinstance(event, Outcome)]
+        driven = [*ended.episodes(Role.DEMONSTRATION), *ended.episodes(Role.ONLINE)]
+        assert sorted(marked) == sorted(driven)
+
+    def test_counts_are_the_events(self, ended: Ended) -> None:
+        with ended.store() as store:
+            counts = store.counts()
+        assert counts == {kind: len(ended.events(kind)) for kind in Kind}
+        assert counts[Kind.DEMONSTRATIONS] == ended.config.schedule.demonstrations
+
+    def test_every_query_was_answered_and_none_asked_twice(self, ended: Ended) -> None:
+        with ended.store() as store:
+            assert store.queries(answered=False) == []
+            asked = [query.id for query in store.queries()]
+        answers = [event.query for event in ended.events(Kind.PREFERENCES) if isinstance(event, Preference)]
+        assert answers == asked
+        assert len(set(asked)) == len(asked)
+
+    def test_no_message_holds_an_opinion_or_a_reward(self, ended: Ended) -> None:
+        said = {field for event in ended.events() for field in event.__struct_fields__}
+        assert said == {
+            *(
+                "id",
+                "operator",
+                "session",
+                "time_ns",
+                "episode",
+                "alternatives",
+                "executed",
+                "counterfactual",
+            ),
+            *("query", "left", "right", "choice", "response_s", "step", "good", "success"),
+        }
+
+
+class TestOperatorTime:
+    def test_active_time_is_what_the_events_and_the_driven_steps_amount_to(self, ended: Ended) -> None:
+        hz, booked = ended.config.control_hz, ended.booked()
+        shown = sum(one.length for one in ended.episodes(Role.DEMONSTRATION).values())
+        taken = sum(int(one.operator_steps.sum()) for one in ended.episodes(Role.ONLINE).values())
+        expected = {
+            "demonstration": shown / hz,
+            "takeover": taken / hz,
+            "press": PRESS_S * len(ended.events(Kind.EVALUATIONS)),
+            "mark": MARK_S * len(ended.events(Kind.OUTCOMES)),
+            "pair": PAIR_S * len(ended.events(Kind.PREFERENCES)),
+        }
+        for activity, seconds in expected.items():
+            assert booked[activity].active_s == pytest.approx(seconds), activity
+        assert sum(one.active_s for one in booked.values()) == pytest.approx(sum(expected.values()))
+
+    def test_watching_is_attended_and_not_active(self, ended: Ended) -> None:
+        hz, booked = ended.config.control_hz, ended.booked()
+        arm = (Role.DEMONSTRATION, Role.ONLINE)
+        sat_through = sum(one.length for role in arm for one in ended.episodes(role).values()) / hz
+        aside = sum(booked[activity].active_s for activity in ("press", "mark", "pair"))
+        assert sum(one.attended_s for one in booked.values()) == pytest.approx(sat_through + aside)
+
+    def test_takeovers_end_with_their_budget(self, tiny: Tiny, tmp_path: Path) -> None:
+        config = tiny(schedule=dataclasses.replace(tiny().schedule, takeover_seconds=0.0))
+        run = complete(tmp_path / "run", config)
+        assert run.events(Kind.TAKEOVERS) == []
+        assert run.booked()["takeover"].active_s == 0.0
+
+
+class TestSeeds:
+    def test_a_seed_gives_the_same_trajectories_events_and_policies(
+        self, ended: Ended, tiny: Tiny, tmp_path: Path
+    ) -> None:
+        again = complete(tmp_path / "run", tiny())
+        first, second = ended.episodes(), again.episodes()
+        assert first.keys() == second.keys()
+        for id, episode in first.items():
+            for one, other in zip(arrays(episode), arrays(second[id]), strict=True):
+                np.testing.assert_array_equal(one, other)
+        assert without_time(ended.events()) == without_time(again.events())
+        assert same(ended.policy, again.policy)
+        assert same(ended.reward, again.reward)
+        assert ended.booked() == again.booked()
+
+    def test_another_seed_gives_another_run(self, ended: Ended, tiny: Tiny, tmp_path: Path) -> None:
+        other = complete(tmp_path / "run", tiny(seed=4))
+        assert not same(ended.policy, other.policy)
+        assert not np.array_equal(ended.episodes()[0].obs[0], other.episodes()[0].obs[0])
+
+
+def lying(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have every environment return a reward that has nothing to do with the task."""
+    step = TaskEnv.step
+
+    def lie(env: TaskEnv, action: NDArray[np.float32]) -> tuple[Any, ...]:
+        obs, reward, *rest = step(env, action)
+        return (obs, (reward * 7919.0) % 1.0, *rest)
+
+    monkeypatch.setattr(TaskEnv, "step", lie)
+
+
+class TestTheTasksReward:
+    def test_it_never_reaches_a_learner_that_learns_from_feedback(
+        self, ended: Ended, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        seen: list[object] = []
+        ingest = Learner.ingest
+
+        def spy(self: Learner, episode: Episode, task_reward: object, imitate: bool) -> None:
+            seen.append(task_reward)
+            ingest(self, episode, task_reward, imitate)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(Learner, "ingest", spy)
+        lying(monkeypatch)
+        misled = complete(tmp_path / "run", tiny())
+        assert set(map(type, seen)) == {type(None)}
+        assert same(misled.policy, ended.policy)
+        assert same(misled.reward, ended.reward)
+
+    def test_it_is_what_a_learner_learns_from_that_was_told_to(
+        self, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plain = complete(tmp_path / "plain", tiny(reward="task"))
+        lying(monkeypatch)
+        misled = complete(tmp_path / "misled", tiny(reward="task"))
+        assert not same(plain.policy, misled.policy)
+        assert plain.fits == 0
+        assert plain.policy["updates"][0] > 0
+        kinds = {type(event) for event in plain.events()}
+        assert not kinds & {Preference, Evaluation}
+
+    def test_a_learner_refuses_a_reward_that_it_was_not_told_to_learn_from(
+        self, ended: Ended, tiny: Tiny
+    ) -> None:
+        episode = next(iter(ended.episodes(Role.ONLINE).values()))
+        reward = np.zeros(episode.length, np.float32)
+        sizes = episode.obs.shape[1], episode.action.shape[1]
+        with pytest.raises(ValueError, match="--reward task"):
+            Learner(tiny(), *sizes).ingest(episode, reward, imitate=True)
+        with pytest.raises(ValueError, match="--reward task"):
+            Learner(tiny(reward="task"), *sizes).ingest(episode, None, imitate=True)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_each_kind_alone_carries_a_run_to_its_end(kind: Kind, tiny: Tiny, tmp_path: Path) -> None:
+    run = complete(tmp_path / "run", tiny(feedback=kind.value))
+    assert {KIND_OF[type(event)] for event in run.events()} <= {kind}
+    assert len(run.episodes(Role.ONLINE)) == run.config.schedule.episodes
+
+
+class TestShuffling:
+    def test_what_is_stored_is_what_was_said_and_the_run_differs(
+        self, ended: Ended, tiny: Tiny, tmp_path: Path
+    ) -> None:
+        run = complete(tmp_path / "run", tiny(labels="shuffled"))
+        shown = without_time(ended.events(Kind.DEMONSTRATIONS))
+        assert shown == without_time(run.events(Kind.DEMONSTRATIONS))
+        assert not same(run.reward, ended.reward)
+
+    def test_about_half_of_the_judgements_are_turned_round_and_always_the_same_ones(
+        self, ended: Ended
+    ) -> None:
+        events = ended.events()
+        turned = [[shuffled(event, seed) != event for event in events] for seed in (0, 0, 1)]
+        assert turned[0] == turned[1] != turned[2]
+        marks = [
+            shuffled(Outcome(id=str(i), operator="o", session="s", time_ns=0, episode=i, success=True), 0)
+            for i in range(1000)
+        ]
+        assert 430 < sum(isinstance(mark, Outcome) and mark.success for mark in marks) < 570
+
+    def test_an_answer_of_equal_stays_one(self, ended: Ended) -> None:
+        said = next(event for event in ended.events(Kind.PREFERENCES))
+        assert isinstance(said, Preference)
+        for seed in range(8):
+            equal = msgspec.structs.replace(said, choice=Choice.EQUAL)
+            assert shuffled(equal, seed) == equal
+
+
+class StoppedError(Exception):
+    """The run stops here, as by a kill."""
+
+
+class Stop(Watcher):
+    """Stops the run at the nth call of one of its methods."""
+
+    def __init__(self, method: str, calls: int) -> None:
+        def count(*_: object) -> None:
+            nonlocal calls
+            calls -= 1
+            if calls == 0:
+                raise StoppedError
+
+        setattr(self, method, count)
+
+
+def stopped(folder: Path, config: RunConfig, method: str, calls: int) -> list[Feedback]:
+    """Begin a run, have it stopped, and return what had been said by then."""
+    run = RunFolder.create(folder, config)
+    session = LockstepSession(run)
+    with pytest.raises(StoppedError):
+        session.complete(Stop(method, calls))
+    said = run.store.feedback()
+    session.close()
+    run.close()
+    return said
+
+
+class TestGoingOn:
+    @pytest.mark.parametrize(
+        ("method", "calls"),
+        [("episode", 4), ("fitted", 2), ("trained", 1), ("checkpoint", 1)],
+    )
+    def test_a_run_that_was_stopped_goes_on_without_asking_anything_twice(
+        self, method: str, calls: int, ended: Ended, tiny: Tiny, tmp_path: Path
+    ) -> None:
+        said = stopped(tmp_path / "run", tiny(), method, calls)
+        resumed = complete(tmp_path / "run", tiny())
+        events = resumed.events()
+        assert events[: len(said)] == said
+        assert len({event.id for event in events}) == len(events)
+        assert len(resumed.episodes(Role.DEMONSTRATION)) == len(ended.episodes(Role.DEMONSTRATION))
+        assert len(resumed.episodes(Role.ONLINE)) == len(ended.episodes(Role.ONLINE))
+        for kind in (Kind.DEMONSTRATIONS, Kind.PREFERENCES, Kind.OUTCOMES):
+            assert len(resumed.events(kind)) == len(ended.events(kind)), kind
+        assert int(resumed.reward["version"][0]) == ended.fits
+        online = sum(one.length for one in resumed.episodes(Role.ONLINE).values())
+        assert resumed.policy["updates"][0] == online * resumed.config.sac.updates_per_step
+
+    @pytest.mark.parametrize(("method", "calls"), [("episode", 2), ("fitted", 1)])
+    def test_stopped_before_the_policy_has_driven_it_ends_to_the_bit_as_an_unbroken_run_does(
+        self, method: str, calls: int, ended: Ended, tiny: Tiny, tmp_path: Path
+    ) -> None:
+        said = stopped(tmp_path / "run", tiny(), method, calls)
+        resumed = complete(tmp_path / "run", tiny())
+        assert resumed.events()[: len(said)] == said
+        assert without_time(resumed.events()) == without_time(ended.events())
+        assert same(resumed.policy, ended.policy)
+        assert same(resumed.reward, ended.reward)
+
+    def test_a_finished_run_that_is_completed_again_says_and_learns_nothing_new(
+        self, tiny: Tiny, tmp_path: Path
+    ) -> None:
+        first = complete(tmp_path / "run", tiny())
+        events = first.events()
+        again = complete(tmp_path / "run", tiny())
+        assert again.events() == events
+        assert same(first.policy, again.policy)
+        assert again.fits == 0
+
+    def test_an_episode_that_cannot_be_stored_whole_is_not_stored_at_all(
+        self, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = RunFolder.create(tmp_path / "run", tiny())
+        session = LockstepSession(run)
+        mark = session.operator.mark
+
+        def fail(*arguments: Any) -> bool:
+            monkeypatch.setattr(session.operator, "mark", mark)
+            raise StoppedError
+
+        monkeypatch.setattr(session.operator, "mark", fail)
+        with pytest.raises(StoppedError):
+            session.complete()
+        assert (run.store.episodes(), run.store.feedback(), run.store.operator_seconds().active_s) == (
+            [],
+            [],
+            0.0,
+        )
+        session.close()
+        run.close()
+
+
+def test_a_checkpoint_that_does_not_fit_is_one_line_and_leaves_no_physics_behind(
+    ended: Ended, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = shutil.copytree(ended.folder, tmp_path / "copy")
+    wide = dataclasses.replace(tiny(), sac=dataclasses.replace(tiny().sac, hidden=48))
+    monkeypatch.setattr("robot_rlhf.session.run_folder.read_config", lambda path: wide)
+    run = RunFolder.open(folder)
+    closed: list[TaskEnv] = []
+    monkeypatch.setattr(TaskEnv, "close", lambda env: closed.append(env))
+    with pytest.raises(CheckpointError, match=r"checkpoint .* does not fit this run: policy: tensor"):
+        LockstepSession(run)
+    assert len(closed) == 1
+    run.close()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "fragment"),
+    [
+        (lambda tensors, notes: tensors.pop("reward.scale"), "scale"),
+        (lambda tensors, notes: tensors.pop("sac.updates"), "updates"),
+        (lambda tensors, notes: notes.pop("learner"), "cloned"),
+        (lambda tensors, notes: notes.update(learner="{"), "JSON|truncated"),
+        (lambda tensors, notes: notes.update(learner='{"cloned": 3, "fitted_at": 0}'), "cloned"),
+    ],
+)
+def test_whatever_does_not_fit_of_a_checkpoint_is_named(
+    spoil: Callable[[Tensors, dict[str, str]], object], fragment: str, tiny: Tiny, tmp_path: Path
+) -> None:
+    learner = Learner(tiny(), 12, 3)
+    learner.save(tmp_path / "whole")
+    saved = checkpoint.load(tmp_path / "whole")
+    spoil(saved.tensors, saved.metadata)
+    checkpoint.save(tmp_path / "spoiled", saved.tensors, saved.metadata)
+    with pytest.raises(CheckpointError, match=f"does not fit this run: .*({fragment})") as caught:
+        learner.load(tmp_path / "spoiled")
+    assert len(str(caught.value).splitlines()) == 1
