@@ -41,8 +41,8 @@ class SACConfig:
     """Worth of a nat of entropy at the start, in units of the normalised reward."""
     max_temperature: float = 0.02
     """Upper bound of the temperature; inf: unbounded."""
-    log_std_low: float = -4.0
-    """Lower bound of the log standard deviation before the tanh."""
+    log_std_low: float = -1.6
+    """Lower bound of the log standard deviation before the tanh: exploration never quite ends."""
     log_std_high: float = 1.0
     """Upper bound of the log standard deviation before the tanh."""
     batch_size: int = 256

@@ -22,7 +22,7 @@ class ScheduleConfig:
     """Episodes the operator drives before the policy starts."""
     alternatives: int = 3
     """Noised replays that each demonstration is compared with."""
-    episodes: int = 42
+    episodes: int = 36
     """Episodes the policy drives, with takeovers."""
     warmup_episodes: int = 3
     """Episodes the policy drives before the critic starts to learn from the reward."""
@@ -39,7 +39,7 @@ class ScheduleConfig:
     operator meets its mistakes; 0: none."""
     takeover_seconds: float = 120.0
     """The operator takes over no more once they have driven this long in takeovers."""
-    evaluate_every: int = 15
+    evaluate_every: int = 12
     """Episodes between two autonomous evaluations for the learning curve; 0: none. The learner never
     sees them."""
     evaluation_episodes: int = 20
