@@ -65,7 +65,7 @@ class SACConfig:
     """Weight of the negative log-likelihood (nats an action dimension) beside the squared error."""
     q_filter: bool = True
     """Clone only where the critics prefer the operator's action to the policy's (Nair et al. 2018)."""
-    actor_average: float = 0.999
+    actor_average: float = 0.9995
     """Share that the averaged actor keeps of itself at each actor update."""
     spread_average: float = 0.99
     """Share that the running spread of Q keeps of itself at each actor update."""
