@@ -28,8 +28,14 @@ SMALL = SACConfig(
     actor_learning_rate=5e-3,
     critic_learning_rate=5e-3,
     temperature_learning_rate=3e-3,
+    initial_temperature=0.1,
+    max_temperature=math.inf,
+    log_std_low=-4.0,
+    actor_every=1,
+    critic_warmup_updates=0,
     bc_weight_start=0.0,
     bc_weight_end=0.0,
+    q_filter=False,
     actor_average=0.9,
 )
 
