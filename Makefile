@@ -23,7 +23,7 @@ help:
 setup: $(VENV)/.demo-installed
 
 demo: $(VENV)/.demo-installed
-	$(BIN)/robot-rlhf demo --headless --task pick_cube --seed 0 --out runs/demo
+	$(BIN)/robot-rlhf demo --headless --task pick_cube --seed 0 --out runs/demo --resume
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --timeout 300

@@ -214,7 +214,11 @@ def _policy(data: RunData) -> str:
 def _clips(data: RunData) -> str:
     strips = "".join(film(name, frames) for name, frames in data.clips.items())
     body = strips or missing("No clip was rendered for this report.")
-    return section("Best and worst clip", "By the reward model; time runs from left to right.", body)
+    return section(
+        "Best and worst clip",
+        "By the operator's mark, then by the reward model; time runs from left to right.",
+        body,
+    )
 
 
 def _configuration(data: RunData) -> str:

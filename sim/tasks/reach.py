@@ -29,8 +29,17 @@ class Reach:
     def observe(self, scene: Scene) -> NDArray[np.float32]:
         offset = scene.objects["target"][..., :3] - scene.tool_pos_m
         centre = scene.tool_pos_m - np.array([0.5, 0.0, 0.2])
+        distance = self.distance_m(scene)[..., None]
         return np.concatenate(
-            [offset * 5, centre * 5, scene.tool_vel_m_s * 5, np.tanh(offset * 40)], axis=-1
+            [
+                offset * 5,
+                np.tanh(offset * 40),
+                distance * 5,
+                np.tanh(distance * 40),
+                centre * 5,
+                scene.tool_vel_m_s * 5,
+            ],
+            axis=-1,
         ).astype(np.float32)
 
     def distance_m(self, scene: Scene) -> Array:
