@@ -57,6 +57,7 @@ def test_ctrl_c_says_how_to_go_on_and_what_was_said_is_there(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a background job ignores it
     )
     assert process.stderr is not None
     for line in process.stderr:
