@@ -1,4 +1,4 @@
-"""PyBullet, without what its C code prints on standard output when it is imported and connected."""
+"""PyBullet, without what its C code prints when it is imported and connected."""
 
 from __future__ import annotations
 
@@ -10,23 +10,27 @@ from collections.abc import Iterator
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Whatever is printed on file descriptor 1 meanwhile goes nowhere, C's own buffer included."""
+def quiet(*descriptors: int) -> Iterator[None]:
+    """What is printed on these file descriptors meanwhile goes nowhere, C's own buffers included."""
     libc = ctypes.CDLL(None)
     sys.stdout.flush()
+    sys.stderr.flush()
     libc.fflush(None)
-    kept, null = os.dup(1), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, 1)
+    kept = {descriptor: os.dup(descriptor) for descriptor in descriptors}
+    null = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in descriptors:
+        os.dup2(null, descriptor)
     try:
         yield
     finally:
         libc.fflush(None)
-        os.dup2(kept, 1)
-        os.close(kept)
+        for descriptor, copy in kept.items():
+            os.dup2(copy, descriptor)
+            os.close(copy)
         os.close(null)
 
 
-with quiet():
+with quiet(1, 2):  # its import fails with an exception all the same
     import pybullet
     import pybullet_data
     from pybullet_utils.bullet_client import BulletClient

@@ -61,7 +61,7 @@ class Camera:
             raise ValueError(f"a picture of {width} x {height} pixels is too small: at least 16 x 16")
         self._width, self._height = width, height
         self._objects = [prop.name for prop in task.props]
-        with quiet():
+        with quiet(1):
             self._client: Any = BulletClient(connection_mode=pybullet.DIRECT)
         self._client.setAdditionalSearchPath(pybullet_data.getDataPath())
         self._arm = self._client.loadURDF("franka_panda/panda.urdf", useFixedBase=True)

@@ -37,7 +37,7 @@ class World:
     """One physics client with the table top at z = 0. It is also a `hardware.clock.Clock`."""
 
     def __init__(self, props: tuple[Prop, ...] = ()) -> None:
-        with quiet():
+        with quiet(1):
             self.client: Any = BulletClient(connection_mode=pybullet.DIRECT)
         self.client.setPhysicsEngineParameter(
             fixedTimeStep=TIMESTEP_NS / 1e9, numSolverIterations=40, deterministicOverlappingPairs=1
