@@ -1,8 +1,9 @@
 """A Franka Panda in a `World`, driven by tool velocities: one more `Robot`.
 
-Resolved-rate control: at 50 Hz the commanded twist plus a correction towards the integrated tool pose
-goes through the damped pseudo-inverse of the Jacobian (Nakamura and Hanafusa 1986) with the null space
-pulled to the home posture, into PyBullet's joint velocity motors.
+Resolved-rate control: at 50 Hz, and at once when the command changes, the commanded twist plus a
+correction towards the integrated tool pose goes through the damped pseudo-inverse of the Jacobian
+(Nakamura and Hanafusa 1986) with the null space pulled to the home posture, into PyBullet's joint
+velocity motors.
 """
 
 from __future__ import annotations
@@ -10,11 +11,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from hardware.limits import limit
-from hardware.robot import Applied, Command, Limit, RobotError, RobotSpec, RobotState, SafeState
+from hardware.robot import Applied, Command, Limit, RobotError, RobotSpec, RobotState, SafeState, Source
 from sim.bullet import pybullet
 from sim.world import TIMESTEP_NS, World
 
@@ -50,6 +52,32 @@ PANDA_SPEC = RobotSpec(
 )
 
 
+class _InForce(msgspec.Struct, frozen=True):
+    """An `Applied` as it travels."""
+
+    seq: int
+    twist: tuple[float, ...]
+    gripper: float
+    valid_for_s: float
+    source: Source
+    limits: tuple[Limit, ...]
+
+
+class _Memory(msgspec.Struct, frozen=True):
+    """What the controller remembers from one update to the next."""
+
+    seq: int
+    waited: int
+    changed: bool
+    gripper_target: float
+    applied: _InForce | None
+    before: _InForce | None
+    sent_ns: int
+    expires_ns: int
+    goal_pos: tuple[float, ...]
+    goal_velocity: tuple[float, ...]
+
+
 class SimArm:
     """The simulated Panda. Construct it before `World.seal`."""
 
@@ -69,14 +97,16 @@ class SimArm:
         )
         self._client.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=200)
         self._seq = 0
-        self._phase = 0
+        self._waited = 0  # physics steps since the last control update
+        self._changed = True  # the next physics step has one in any case
         self._gripper_target = 1.0
         self._applied: Applied | None = None
         self._before: Applied | None = None  # in force when this instant began
         self._sent_ns = -1
         self._expires_ns = 0
         self._closed = False
-        self._goal_pos = np.zeros(3)
+        self._goal_pos = np.zeros(3)  # where the tool should have been at the last control update
+        self._goal_velocity = np.zeros(3)
         world.attach(self._control, self._memory, self._recall)
         self.reset(None)
 
@@ -98,11 +128,11 @@ class SimArm:
                     break
             else:
                 raise ValueError(f"no posture reaches {tool_pos_m.tolist()} m within 1e-5")
-        self._seq, self._phase = 0, 0
+        self._seq, self._waited, self._changed = 0, 0, True
         self._applied = self._before = None
         self._sent_ns, self._expires_ns = -1, 0
         self._grip(1.0)
-        self._goal_pos = self._tool_pose()[0]
+        self._rest_here()
 
     def _set_joints(self, joints: Array) -> None:
         for index, value in enumerate(joints):
@@ -138,6 +168,8 @@ class SimArm:
         if now > self._sent_ns:  # several commands in one instant earn one period's acceleration
             self._before, self._sent_ns = self._applied, now
         applied = limit(command, self.read(), self._before, self._spec, 1.0 / self._spec.control_hz)
+        if self._applied is None or not np.array_equal(applied.command.twist, self._applied.command.twist):
+            self._changed = True
         self._applied = applied
         if applied.command.gripper != self._gripper_target:
             self._grip(applied.command.gripper)
@@ -147,7 +179,11 @@ class SimArm:
     def stop(self) -> None:
         if self._applied is not None:
             self._halt(self._applied, ())
-        self._goal_pos = self._tool_pose()[0]
+        self._rest_here()
+
+    def _rest_here(self) -> None:
+        self._goal_pos, self._goal_velocity = self._tool_pose()[0], np.zeros(3)
+        self._changed = True
 
     def _halt(self, applied: Applied, limits: tuple[Limit, ...]) -> None:
         self._applied = Applied(replace(applied.command, twist=np.zeros(6)), limits)
@@ -171,8 +207,8 @@ class SimArm:
         return np.vstack([np.array(linear)[:, :7], np.array(angular)[:, :7]])
 
     def _control(self) -> None:
-        self._phase += 1
-        if (self._phase - 1) % _EVERY:
+        if self._waited < _EVERY and not self._changed:
+            self._waited += 1
             return
         states = self._client.getJointStates(self.body, range(7))
         joints = np.array([state[0] for state in states])
@@ -181,8 +217,10 @@ class SimArm:
         if applied is not None and self._world.now_ns() >= self._expires_ns and applied.command.twist.any():
             self._halt(applied, (Limit.EXPIRED,))
         twist = np.zeros(6) if self._applied is None else self._applied.command.twist
-        goal = position + np.clip(self._goal_pos - position, -_SLACK_M, _SLACK_M)
-        self._goal_pos = goal + twist[:3] * (_EVERY * TIMESTEP_NS / 1e9)  # where to be at the next update
+        due = self._goal_pos + self._goal_velocity * (self._waited * TIMESTEP_NS / 1e9)
+        goal = position + np.clip(due - position, -_SLACK_M, _SLACK_M)
+        self._goal_pos, self._goal_velocity = goal, twist[:3]
+        self._waited, self._changed = 1, False
         wanted = np.concatenate(
             [
                 twist[:3] + _PULL * (goal - position),
@@ -211,23 +249,46 @@ class SimArm:
                 maxVelocity=_GRIP_SPEED_M_S,
             )
 
-    def _memory(self) -> tuple[Any, ...]:
-        return (
-            self._seq,
-            self._phase,
-            self._gripper_target,
-            self._applied,
-            self._before,
-            self._sent_ns,
-            self._expires_ns,
-            self._goal_pos.copy(),
+    def _memory(self) -> bytes:
+        return msgspec.msgpack.encode(
+            _Memory(
+                self._seq,
+                self._waited,
+                self._changed,
+                self._gripper_target,
+                _packed(self._applied),
+                _packed(self._before),
+                self._sent_ns,
+                self._expires_ns,
+                tuple(self._goal_pos.tolist()),
+                tuple(self._goal_velocity.tolist()),
+            )
         )
 
-    def _recall(self, memory: tuple[Any, ...]) -> None:
-        self._seq, self._phase, gripper, self._applied, self._before, *rest = memory
-        self._sent_ns, self._expires_ns, goal = rest
-        self._goal_pos = goal.copy()
-        self._grip(gripper)
+    def _recall(self, saved: bytes) -> None:
+        memory = msgspec.msgpack.decode(saved, type=_Memory)
+        self._seq, self._waited, self._changed = memory.seq, memory.waited, memory.changed
+        self._applied, self._before = _unpacked(memory.applied), _unpacked(memory.before)
+        self._sent_ns, self._expires_ns = memory.sent_ns, memory.expires_ns
+        self._goal_pos, self._goal_velocity = np.array(memory.goal_pos), np.array(memory.goal_velocity)
+        self._grip(memory.gripper_target)
+
+
+def _packed(applied: Applied | None) -> _InForce | None:
+    if applied is None:
+        return None
+    command = applied.command
+    twist = tuple(command.twist.tolist())
+    return _InForce(
+        command.seq, twist, command.gripper, command.valid_for_s, command.source, applied.limits
+    )
+
+
+def _unpacked(saved: _InForce | None) -> Applied | None:
+    if saved is None:
+        return None
+    twist = np.array(saved.twist)
+    return Applied(Command(saved.seq, twist, saved.gripper, saved.valid_for_s, saved.source), saved.limits)
 
 
 def _turn_to_down(quaternion: Array) -> Array:

@@ -7,14 +7,14 @@ learner cannot read success off an episode's length.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gymnasium
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.robot import Command, Source
+from hardware.robot import Applied, Command, Source
 from hardware.scene import Scene
 from sim.arm import PANDA_SPEC, SimArm
 from sim.task import SUCCESS_HOLD_S, Task, make_task
@@ -26,9 +26,8 @@ SPEED_M_S = 0.15  # what a full stick means, for the policy as for a person
 _GRIP_BAND = 0.2  # a gripper action within this of 0 leaves the gripper as it is
 
 
-@dataclass(frozen=True)
-class EnvState:
-    """A moment of an episode to go back to, or to go on from in another environment."""
+class EnvState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A moment of an episode to go back to, or to go on from in another environment or process."""
 
     sim: SimState
     step: int
@@ -84,22 +83,44 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._step = self._held = 0
         self._gripper = 1.0 if self.task.uses_gripper else 0.0
         if not self.task.uses_gripper:
-            self._send(np.zeros(3))
+            self.drive(np.zeros(3), 0.0, 2.0 / self.control_hz, Source.SCRIPT)
             self.world.wait_until(self.world.now_ns() + 5 * self._tick_ns)  # the hand closes
-        return self._look()
+        return self.look()
 
     def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
+        executed = self.act(action)
+        self.world.wait_until(self.world.now_ns() + self._tick_ns)
+        return self.end_step(executed)
+
+    def act(self, action: Float32) -> Float32:
+        """The first half of `step`: have the arm do `action` from now on. Returns what the limits let
+        through of it."""
         wanted = np.asarray(action, dtype=np.float64)
         if wanted.shape != self.action_space.shape or not np.isfinite(wanted).all():
             raise ValueError(
                 f"action {wanted.tolist()}: expected {self.action_space.shape} finite numbers in [-1, 1]"
             )
         wanted = np.clip(wanted, -1.0, 1.0)
-        if self.task.uses_gripper and abs(wanted[3]) > _GRIP_BAND:
-            self._gripper = 1.0 if wanted[3] > 0 else 0.0
-        executed = self._send(wanted)
-        self.world.wait_until(self.world.now_ns() + self._tick_ns)
-        self.scene = self._look()
+        grip = wanted[3] if self.task.uses_gripper else 0.0
+        applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.SCRIPT)
+        executed = wanted.astype(np.float32)
+        executed[:3] = applied.command.twist[:3] / SPEED_M_S
+        return np.clip(executed, -1.0, 1.0)
+
+    def drive(
+        self, velocity_m_s: NDArray[np.float64], grip: float, valid_for_s: float, source: Source
+    ) -> Applied:
+        """Have the tool move at `velocity_m_s` (3,) from now on, at any moment of a step; `grip` above 0.2
+        opens and below -0.2 closes, where the task uses the gripper."""
+        if self.task.uses_gripper and abs(grip) > _GRIP_BAND:
+            self._gripper = 1.0 if grip > 0 else 0.0
+        twist = np.concatenate([velocity_m_s, np.zeros(3)])
+        return self.robot.send(Command(self._step, twist, self._gripper, valid_for_s, source))
+
+    def end_step(self, executed: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
+        """The second half of `step`, once its time has passed: what `step` returns. `executed` is what was
+        done in that time, as an action."""
+        self.scene = self.look()
         self._step += 1
         self._held = self._held + 1 if bool(self.task.success(self.scene)) else 0
         success = self._held >= self._hold_steps
@@ -109,15 +130,8 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         reward = float(self.task.utility(self.scene))
         return self.task.observe(self.scene), reward, terminated, truncated, info
 
-    def _send(self, wanted: NDArray[np.float64]) -> Float32:
-        twist = np.concatenate([wanted[:3] * SPEED_M_S, np.zeros(3)])
-        command = Command(self._step, twist, self._gripper, 2.0 / self.control_hz, Source.SCRIPT)
-        applied = self.robot.send(command).command
-        executed = wanted.astype(np.float32)
-        executed[:3] = applied.twist[:3] / SPEED_M_S
-        return np.clip(executed, -1.0, 1.0)
-
-    def _look(self) -> Scene:
+    def look(self) -> Scene:
+        """The moment, as it is now."""
         state = self.robot.read()
         return Scene(
             joint_pos_rad=state.joint_pos_rad,
@@ -137,7 +151,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         """Go on from `state`; returns the observation there."""
         self.world.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
-        self.scene = self._look()
+        self.scene = self.look()
         return self.task.observe(self.scene)
 
     def close(self) -> None:

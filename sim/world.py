@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -23,14 +23,14 @@ Array = NDArray[np.float64]
 TIMESTEP_NS = 5_000_000  # 200 Hz; docs/simulation.md shows what others change
 
 
-@dataclass(frozen=True)
-class SimState:
-    """Everything needed to go on from a moment, in this world or another one with the same bodies."""
+class SimState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Everything needed to go on from a moment, in this world or another one with the same bodies, also in
+    another process."""
 
     bullet: bytes
     time_ns: int
     markers: Mapping[str, tuple[float, ...]]
-    controllers: tuple[Any, ...]
+    controllers: tuple[bytes, ...]
 
 
 class World:
@@ -53,7 +53,7 @@ class World:
         self.props = props
         self.bodies: dict[str, int] = {}
         self._markers: dict[str, Array] = {}
-        self._controllers: list[tuple[Callable[[], None], Callable[[], Any], Callable[[Any], None]]] = []
+        self._controllers: list[tuple[Callable[[], None], Callable[[], bytes], Callable[[bytes], None]]] = []
         self._time_ns = 0
         for prop in props:
             self._add(prop)
@@ -75,7 +75,7 @@ class World:
         self.bodies[prop.name] = body
 
     def attach(
-        self, control: Callable[[], None], save: Callable[[], Any], restore: Callable[[Any], None]
+        self, control: Callable[[], None], save: Callable[[], bytes], restore: Callable[[bytes], None]
     ) -> None:
         """Have `control` called before every physics step; `save` and `restore` carry what it remembers."""
         self._controllers.append((control, save, restore))

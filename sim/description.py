@@ -1,0 +1,227 @@
+"""What a console is told about a simulated scene: the arm's chain and low-polygon meshes, the props.
+
+The chain and the shapes are read from the loaded arm in PyBullet, the triangles from the mesh files it
+collides with; a mesh of many triangles is replaced by its convex hull, which is what PyBullet collides
+with as well.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.appearance import Link, Mesh, PropLook, SceneDescription, Table, Triple, View
+from hardware.robot import RobotSpec
+from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC
+from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
+from sim.task import Task
+
+Array = NDArray[np.float64]
+Corners = NDArray[np.int64]
+
+_MOST_TRIANGLES = 400  # in one mesh; a hull is drawn instead of more
+_HULL_DIRECTIONS = 160
+_WELD_DIGITS = 5  # vertices closer than 10 um are one
+
+_SHELL, _JOINT, _HAND, _FINGER = (0.93, 0.94, 0.95), (0.76, 0.79, 0.83), (0.33, 0.37, 0.43), (0.95, 0.72, 0.25)
+_COLOURS: dict[str, Triple] = {
+    "panda_link2": _JOINT,
+    "panda_link4": _JOINT,
+    "panda_link6": _JOINT,
+    "panda_link7": _HAND,
+    "panda_hand": _HAND,
+    "panda_leftfinger": _FINGER,
+    "panda_rightfinger": _FINGER,
+}
+
+TABLE = Table(low_m=(-0.25, -0.60), high_m=(1.05, 0.60), rgb=(0.80, 0.82, 0.84))
+VIEWS = (
+    View(name="front", target_m=(0.42, 0.0, 0.20), distance_m=1.50, azimuth_deg=38.0, elevation_deg=24.0),
+    View(name="side", target_m=(0.42, 0.0, 0.22), distance_m=1.45, azimuth_deg=-90.0, elevation_deg=12.0),
+    View(name="top", target_m=(0.48, 0.0, 0.0), distance_m=1.45, azimuth_deg=180.0, elevation_deg=80.0),
+    View(
+        name="hand",
+        target_m=(0.0, 0.0, 0.01),
+        distance_m=0.42,
+        azimuth_deg=55.0,
+        elevation_deg=22.0,
+        field_deg=45.0,
+        follows_tool=True,
+    ),
+)
+
+
+def describe(task: Task, spec: RobotSpec = PANDA_SPEC) -> SceneDescription:
+    """The description of a task's scenes with the simulated Panda, limits as in `spec`.
+
+    Takes some tens of milliseconds; it loads an arm of its own and leaves other worlds alone.
+    """
+    with quiet(1):
+        client: Any = BulletClient(connection_mode=pybullet.DIRECT)
+    try:
+        client.setAdditionalSearchPath(pybullet_data.getDataPath())
+        arm = client.loadURDF(
+            "franka_panda/panda.urdf", useFixedBase=True, flags=pybullet.URDF_IGNORE_VISUAL_SHAPES
+        )
+        links, meshes = _links(client, arm), _meshes(client, arm)
+    finally:
+        client.disconnect()
+    return SceneDescription(
+        robot=spec.name,
+        task=task.name,
+        goal=task.goal,
+        links=links,
+        meshes=meshes,
+        props=tuple(
+            PropLook(
+                name=prop.name,
+                half_extents_m=prop.half_extents_m,
+                rgba=prop.rgba,
+                is_marker=prop.is_marker,
+            )
+            for prop in task.props
+        ),
+        table=TABLE,
+        workspace_low_m=_triple(spec.workspace_low_m),
+        workspace_high_m=_triple(spec.workspace_high_m),
+        max_speed_m_s=spec.max_speed_m_s,
+        max_turn_rad_s=spec.max_turn_rad_s,
+        views=VIEWS,
+    )
+
+
+def _triple(values: Array) -> Triple:
+    x, y, z = (float(value) for value in values)
+    return x, y, z
+
+
+# -- the chain --------------------------------------------------------------------------------------
+
+
+def _links(client: Any, arm: int) -> tuple[Link, ...]:
+    """PyBullet's base (-1) and its links in order, with all joints at zero, as they are after loading."""
+    name = client.getBodyInfo(arm)[0].decode()
+    links = [Link(name=name, parent=-1, origin_pos_m=(0.0, 0.0, 0.0), origin_quat_xyzw=(0.0, 0.0, 0.0, 1.0))]
+    turned = 0
+    for index in range(client.getNumJoints(arm)):
+        info = client.getJointInfo(arm, index)
+        kind, parent = info[2], info[16]
+        # PyBullet counts a joint's place from its parent's centre of mass
+        centre, twist = client.getDynamicsInfo(arm, parent)[3:5]
+        position, inverse = client.multiplyTransforms(centre, twist, info[14], info[15])
+        _, quaternion = client.invertTransform((0.0, 0.0, 0.0), inverse)
+        turns = kind == pybullet.JOINT_REVOLUTE
+        links.append(
+            Link(
+                name=info[12].decode(),
+                parent=parent + 1,
+                origin_pos_m=position,
+                origin_quat_xyzw=quaternion,
+                axis=info[13] if kind != pybullet.JOINT_FIXED else (0.0, 0.0, 1.0),
+                turned_by_joint=turned if turns else None,
+                slide_m=FINGER_OPEN_M if index in FINGERS else 0.0,
+            )
+        )
+        turned += turns
+    return tuple(links)
+
+
+# -- the meshes -------------------------------------------------------------------------------------
+
+
+def _meshes(client: Any, arm: int) -> tuple[Mesh, ...]:
+    found = []
+    for index in range(-1, client.getNumJoints(arm)):
+        name = (client.getJointInfo(arm, index)[12] if index >= 0 else client.getBodyInfo(arm)[0]).decode()
+        centre, twist = client.getDynamicsInfo(arm, index)[3:5]
+        for _, _, shape, scale, path, position, quaternion in client.getCollisionShapeData(arm, index):
+            if shape != pybullet.GEOM_MESH:
+                raise ValueError(f"{name} has a shape of PyBullet's kind {shape}, only meshes are drawn")
+            vertices, corners = _welded(*read_obj(Path(path.decode())))
+            if len(corners) > _MOST_TRIANGLES:
+                vertices, corners = hull(vertices, _HULL_DIRECTIONS)
+            place, turn = client.multiplyTransforms(centre, twist, position, quaternion)
+            matrix = np.reshape(client.getMatrixFromQuaternion(turn), (3, 3))
+            placed = (vertices * np.asarray(scale)) @ matrix.T + np.asarray(place)
+            found.append(
+                Mesh(
+                    link=index + 1,
+                    vertices=placed.astype("<f4").tobytes(),
+                    triangles=corners.astype("<u2").tobytes(),
+                    rgb=_COLOURS.get(name, _SHELL),
+                )
+            )
+    return tuple(found)
+
+
+def read_obj(path: Path) -> tuple[Array, Corners]:
+    """Vertices (n, 3) and triangles (m, 3) of a Wavefront file; faces of more corners become fans."""
+    vertices: list[list[float]] = []
+    corners: list[list[int]] = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        kind, *words = line.split() or [""]
+        if kind == "v":
+            vertices.append([float(word) for word in words[:3]])
+        elif kind == "f":
+            numbers = [int(word.partition("/")[0]) for word in words]
+            face = [number - 1 if number > 0 else len(vertices) + number for number in numbers]
+            corners += [[face[0], *face[i : i + 2]] for i in range(1, len(face) - 1)]
+    if not corners:
+        raise ValueError(f"{path.name} holds no faces")
+    return np.array(vertices), np.array(corners)
+
+
+def _welded(vertices: Array, corners: Corners) -> tuple[Array, Corners]:
+    """The same surface with each place named once, without triangles that have no area."""
+    unique, names = np.unique(vertices.round(_WELD_DIGITS), axis=0, return_inverse=True)
+    corners = names.reshape(-1)[corners]
+    return unique, corners[(corners != np.roll(corners, 1, axis=1)).all(axis=1)]
+
+
+def hull(vertices: Array, directions: int) -> tuple[Array, Corners]:
+    """A convex hull, of the points that lie furthest out in so many evenly spread directions.
+
+    Incremental: each point outside takes the place of the triangles that it sees. Triangles are
+    counterclockwise from outside.
+    """
+    points = vertices[np.unique((_spread(directions) @ vertices.T).argmax(axis=1))]
+    faces = _tetrahedron(points)
+    for index, point in enumerate(points):
+        a, b, c = points[faces].transpose(1, 0, 2)
+        normals = np.cross(b - a, c - a)
+        seen = ((point - a) * normals).sum(axis=1) > 1e-12
+        if seen.any():
+            edges = {tuple(edge) for face in faces[seen] for edge in zip(face, np.roll(face, -1), strict=True)}
+            rim = [(i, j, index) for i, j in edges if (j, i) not in edges]
+            faces = np.concatenate([faces[~seen], np.array(rim)])
+    used, names = np.unique(faces, return_inverse=True)
+    return points[used], names.reshape(faces.shape)
+
+
+def _spread(count: int) -> Array:
+    """(count, 3) unit vectors spread evenly over the sphere along a Fibonacci spiral."""
+    step = np.arange(count) + 0.5
+    z, turn = 1 - 2 * step / count, np.pi * (1 + 5**0.5) * step
+    flat = np.sqrt(1 - z * z)
+    return np.stack([flat * np.cos(turn), flat * np.sin(turn), z], axis=1)
+
+
+def _tetrahedron(points: Array) -> Corners:
+    """Four points that span a volume, as outward triangles."""
+    first = int(points[:, 0].argmin())
+    second = int(np.linalg.norm(points - points[first], axis=1).argmax())
+    along = points[second] - points[first]
+    third = int(np.linalg.norm(np.cross(points - points[first], along), axis=1).argmax())
+    normal = np.cross(along, points[third] - points[first])
+    heights = (points - points[first]) @ normal
+    fourth = int(np.abs(heights).argmax())
+    if abs(heights[fourth]) < 1e-15:
+        raise ValueError("the points lie in a plane: there is no hull around them")
+    if heights[fourth] > 0:
+        second, third = third, second
+    return np.array(
+        [(first, second, third), (first, third, fourth), (third, second, fourth), (second, first, fourth)]
+    )
