@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import getpass
 import io
 import os
 import shlex
@@ -18,12 +19,26 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from rich.console import Console
+from rich.console import Console as Terminal
 from rich.table import Table
 from rich.text import Text
 
 from robot_rlhf import __version__
-from robot_rlhf.commands.arguments import Command, Demo, Doctor, Evaluate, Report, Train
+from robot_rlhf.commands.arguments import (
+    Command,
+    Console,
+    Demo,
+    Doctor,
+    Evaluate,
+    Keys,
+    Label,
+    LiveOptions,
+    Record,
+    Report,
+    Teleop,
+    Train,
+)
+from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import EXTRAS, MissingExtraError, missing, need, pip_line
 from robot_rlhf.commands.parsing import PROGRAM, UsageError, parse
 from robot_rlhf.feedback.store import StoreError
@@ -33,9 +48,12 @@ from robot_rlhf.session.run_folder import RunError, RunFolder
 
 if TYPE_CHECKING:
     from robot_rlhf.commands.evaluate import Evaluation
+    from robot_rlhf.commands.live import Wire
 
 _OK, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
-_TORCH_ERRORS = {  # where they are defined, since importing them here would load torch
+_LATER_ERRORS = {  # where they are defined, since importing them here would load torch, or zmq
+    "hardware.security": "SecurityError",
+    "hardware.transport": "TransportError",
     "robot_rlhf.learning.checkpoint": "CheckpointError",
     "robot_rlhf.learning.reward_fit": "FitError",
 }
@@ -80,7 +98,16 @@ def _run(command: Command) -> int:
         case Train():
             with _stdout_kept_clean(command.json):
                 summary = _train(command)
+            if summary is None:
+                _say(_how_to_go_on(command))
+                return _INTERRUPTED
             _show(summary, _summary_table(summary, command.out), command.json)
+        case Console():
+            return _console(command)
+        case Teleop() | Record() | Label():
+            _live(command)
+        case Keys():
+            _keys(command)
         case Evaluate():
             with _stdout_kept_clean(command.json):
                 result = _evaluate(command)
@@ -97,8 +124,8 @@ def _run(command: Command) -> int:
     return _OK
 
 
-def _train(command: Train) -> Summary:
-    """Begin a run, go on with it, or say that it has ended."""
+def _train(command: Train) -> Summary | None:
+    """Begin a run, go on with it, or say that it has ended; None where its operator left before its end."""
     out = command.out
     resumes = command.run.resume and RunFolder.is_begun(out)
     if resumes and (summary := _summary_of(out)) is not None:
@@ -108,23 +135,103 @@ def _train(command: Train) -> Summary:
         if not (out / "report.html").exists():
             _report(out)
         return summary
-    need("demo" if isinstance(command, Demo) else "train", "sim", "learn")
-    if isinstance(command, Demo) and not command.headless and _has_display():
-        _say("the console with a window is still to come, so this demo runs headless")
+    name = "demo" if isinstance(command, Demo) else "train"
+    need(name, "sim", "learn")
+    settings = RunFolder.open(out).config if resumes else command.settings
+    if settings.operator == "console":
+        need(name, "console")
+    elif isinstance(command, Demo) and not command.headless:
+        _say("there is no screen here, so a simulated operator teaches in your place (--headless says so)")
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
-        from robot_rlhf.commands.train import train
-
-        settings = run.config
         _say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
-        return train(run)
+        if not settings.in_real_time:
+            from robot_rlhf.commands.train import train
+
+            return train(run)
+    from robot_rlhf.commands.live import train_live
+
+    guide = isinstance(command, Demo)
+    return _summary_of(out) if train_live(out, settings, _wire(command.wire, guide)) else None
+
+
+def _wire(options: LiveOptions, guide: bool = False) -> Wire:
+    """What was said about consoles, and the words for the one that is opened here."""
+    from robot_rlhf.commands.live import Wire
+
+    look = options.console
+    words = ["--name", look.name] if look.name else []
+    words += ["--scale", str(look.scale)] if look.scale is not None else []
+    switches = {"guide": guide, "latched": look.latched, "silent": look.silent, "fullscreen": look.fullscreen}
+    words += [f"--{name}" for name, on in switches.items() if on]
+    window = not options.no_window
+    if window and not has_display():
+        raise UsageError("there is no screen here for the console: --no-window waits for one elsewhere")
+    return Wire(options.bind, options.keys, window, tuple(words))
+
+
+def _live(command: Teleop | Record | Label) -> None:
+    """Free driving, recording and labelling."""
+    name = type(command).__name__.lower()
+    need(name, "sim", *([] if isinstance(command, Label) else ["learn"]), "console")
+    from robot_rlhf.commands import live
+
+    match command:
+        case Teleop():
+            live.teleop(live.free(command), _wire(command.wire))
+        case Record():
+            folder, settings = command.folder, live.recording(command)
+            if not RunFolder.is_begun(folder):
+                RunFolder.create(folder, settings).close()
+            live.record(folder, settings, _wire(command.wire))
+            _say(f"to learn from it: {PROGRAM} train --resume --out {shlex.quote(str(folder))}")
+        case Label():
+            live.label(command.run, command.pairs, _wire(command.wire))
+
+
+def _console(command: Console) -> int:
+    need("console", "console")
+    from hardware.security import ClientSecurity
+    from robot_rlhf.console.app import WindowOptions, run_console
+
+    look = command.look
+    options = WindowOptions(
+        scale=look.scale,
+        fullscreen=look.fullscreen,
+        guide=command.guide,
+        latched=look.latched,
+        sound=not look.silent,
+    )
+    security = None if command.key is None else ClientSecurity(command.key)
+    name = look.name or getpass.getuser()
+    return run_console(command.connect, name, security=security, watches=command.watch, options=options)
+
+
+def _keys(command: Keys) -> None:
+    from robot_rlhf.commands import keys
+
+    result: msgspec.Struct | tuple[msgspec.Struct, ...] | None = None
+    match command.what:
+        case "make":
+            result = made = keys.make_key(command.dir, str(command.name), command.role)
+            lines = [f"{made.file}: hand this file to {made.name}, by scp say, and delete it here"]
+        case "list":
+            result = listed = keys.list_keys(command.dir)
+            lines = [keys.described(key) for key in listed] or [f"no keys in {command.dir}"]
+        case "revoke":
+            keys.revoke_key(command.dir, str(command.name))
+            lines = [f"{command.name} is refused from now on"]
+    if command.json:
+        print(msgspec.json.encode(result).decode())
+    else:
+        print("\n".join(lines))
 
 
 def _evaluate(command: Evaluate) -> Evaluation:
     need("evaluate", "sim", "learn")
     from robot_rlhf.commands.evaluate import evaluate_expert, evaluate_trained
 
-    with Console(stderr=True).status(f"{command.episodes} episodes"):
+    with Terminal(stderr=True).status(f"{command.episodes} episodes"):
         if command.run is not None:
             return evaluate_trained(command.run, command.episodes, command.seed)
         return evaluate_expert(str(command.task), command.episodes, command.seed)
@@ -164,11 +271,7 @@ def _show(result: msgspec.Struct, table: Table, as_json: bool, on_stdout: bool =
     if as_json:
         print(msgspec.json.encode(result).decode())
     else:
-        Console(stderr=not on_stdout).print(table)
-
-
-def _has_display() -> bool:
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        Terminal(stderr=not on_stdout).print(table)
 
 
 def _say(line: str) -> None:
@@ -177,7 +280,7 @@ def _say(line: str) -> None:
 
 def _how_to_go_on(command: Command | None) -> str:
     if isinstance(command, Train) and RunFolder.is_begun(command.out):
-        name = "demo --headless" if isinstance(command, Demo) else "train"
+        name = ("demo --headless" if command.headless else "demo") if isinstance(command, Demo) else "train"
         return f"stopped and saved; to go on: {PROGRAM} {name} --resume --out {shlex.quote(str(command.out))}"
     return "stopped"
 
@@ -203,7 +306,7 @@ def _stdout_kept_clean(on: bool) -> Iterator[None]:
 
 def _in_one_line(error: Exception, command: Command | None) -> str | None:
     """What to tell a person about an error that they can put right; None for a defect of ours."""
-    loaded = [getattr(sys.modules[m], name) for m, name in _TORCH_ERRORS.items() if m in sys.modules]
+    loaded = [getattr(sys.modules[m], name) for m, name in _LATER_ERRORS.items() if m in sys.modules]
     if isinstance(error, (UsageError, RunError, StoreError, MissingExtraError, FloatingPointError, *loaded)):
         return str(error)
     if isinstance(error, ModuleNotFoundError):

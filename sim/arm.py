@@ -279,9 +279,7 @@ def _packed(applied: Applied | None) -> _InForce | None:
         return None
     command = applied.command
     twist = tuple(command.twist.tolist())
-    return _InForce(
-        command.seq, twist, command.gripper, command.valid_for_s, command.source, applied.limits
-    )
+    return _InForce(command.seq, twist, command.gripper, command.valid_for_s, command.source, applied.limits)
 
 
 def _unpacked(saved: _InForce | None) -> Applied | None:

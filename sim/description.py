@@ -26,7 +26,7 @@ _MOST_TRIANGLES = 400  # in one mesh; a hull is drawn instead of more
 _HULL_DIRECTIONS = 160
 _WELD_DIGITS = 5  # vertices closer than 10 um are one
 
-_SHELL, _JOINT, _HAND, _FINGER = (0.93, 0.94, 0.95), (0.76, 0.79, 0.83), (0.33, 0.37, 0.43), (0.95, 0.72, 0.25)
+_SHELL, _JOINT, _HAND, _FINGER = (0.90, 0.91, 0.92), (0.80, 0.83, 0.87), (0.42, 0.47, 0.55), (1.0, 0.78, 0.30)
 _COLOURS: dict[str, Triple] = {
     "panda_link2": _JOINT,
     "panda_link4": _JOINT,
@@ -37,11 +37,12 @@ _COLOURS: dict[str, Triple] = {
     "panda_rightfinger": _FINGER,
 }
 
-TABLE = Table(low_m=(-0.25, -0.60), high_m=(1.05, 0.60), rgb=(0.80, 0.82, 0.84))
+TABLE = Table(low_m=(-0.25, -0.60), high_m=(1.05, 0.60), rgb=(0.70, 0.73, 0.77))
 VIEWS = (
-    View(name="front", target_m=(0.42, 0.0, 0.20), distance_m=1.50, azimuth_deg=38.0, elevation_deg=24.0),
+    View(name="front", target_m=(0.42, -0.01, 0.26), distance_m=1.36, azimuth_deg=42.0, elevation_deg=23.0),
     View(name="side", target_m=(0.42, 0.0, 0.22), distance_m=1.45, azimuth_deg=-90.0, elevation_deg=12.0),
-    View(name="top", target_m=(0.48, 0.0, 0.0), distance_m=1.45, azimuth_deg=180.0, elevation_deg=80.0),
+    View(name="shoulder", target_m=(0.50, 0.0, 0.10), distance_m=1.25, azimuth_deg=140.0, elevation_deg=32.0),
+    View(name="top", target_m=(0.50, 0.0, 0.05), distance_m=1.30, azimuth_deg=0.0, elevation_deg=68.0),
     View(
         name="hand",
         target_m=(0.0, 0.0, 0.01),
@@ -194,7 +195,9 @@ def hull(vertices: Array, directions: int) -> tuple[Array, Corners]:
         normals = np.cross(b - a, c - a)
         seen = ((point - a) * normals).sum(axis=1) > 1e-12
         if seen.any():
-            edges = {tuple(edge) for face in faces[seen] for edge in zip(face, np.roll(face, -1), strict=True)}
+            edges = {
+                tuple(edge) for face in faces[seen] for edge in zip(face, np.roll(face, -1), strict=True)
+            }
             rim = [(i, j, index) for i, j in edges if (j, i) not in edges]
             faces = np.concatenate([faces[~seen], np.array(rim)])
     used, names = np.unique(faces, return_inverse=True)

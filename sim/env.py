@@ -143,6 +143,11 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             objects=self.world.poses(),
         )
 
+    @property
+    def gripper_target(self) -> float:
+        """The opening that is wanted, 0 closed to 1 open."""
+        return self._gripper
+
     def save(self) -> EnvState:
         """This moment, to go back to or to hand to another environment of the same task."""
         return EnvState(self.world.save(), self._step, self._held, self._gripper)

@@ -6,6 +6,7 @@ and on a real arm in real time. Nothing here opens a window or loads a renderer.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -20,6 +21,7 @@ from sim.task import Prop
 
 Array = NDArray[np.float64]
 
+_SCRATCH = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None  # PyBullet saves to files only
 TIMESTEP_NS = 5_000_000  # 200 Hz; docs/simulation.md shows what others change
 
 
@@ -137,7 +139,7 @@ class World:
 
     def save(self) -> SimState:
         """The whole state, contacts included."""
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=_SCRATCH) as folder:
             path = Path(folder) / "state.bullet"
             self.client.saveBullet(str(path))
             blob = path.read_bytes()
@@ -146,7 +148,7 @@ class World:
 
     def restore(self, state: SimState) -> None:
         """Go on from `state`, which may come from another world with the same bodies."""
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory(dir=_SCRATCH) as folder:
             path = Path(folder) / "state.bullet"
             path.write_bytes(state.bullet)
             self.client.restoreState(fileName=str(path))

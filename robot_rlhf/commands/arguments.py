@@ -30,16 +30,52 @@ class RunOptions:
     """Show the settings of schedule, operator, queries, reward model, policy and cloning too."""
 
 
+_ANY_PORT = "tcp://127.0.0.1:0"
+
+
+@dataclass(frozen=True)
+class ConsoleOptions:
+    """How a console looks and feels."""
+
+    name: Annotated[str, arg(metavar="NAME", help_behavior_hint="(default: your login)")] = ""
+    """Who you are, as it will stand on your feedback."""
+    scale: Annotated[float | None, arg(metavar="X", help_behavior_hint="(default: as the screen asks)")] = (
+        None
+    )
+    """Size of text and buttons: 1 to 3."""
+    latched: _Switch = False
+    """Takeover stays on after a press instead of being held (simulation only)."""
+    silent: _Switch = False
+    """No sounds."""
+    fullscreen: _Switch = False
+    """Fill the screen."""
+
+
+@dataclass(frozen=True)
+class LiveOptions:
+    """Where consoles connect to a session in real time, and whether one is opened here."""
+
+    bind: Annotated[str, arg(metavar="tcp://HOST:PORT")] = _ANY_PORT
+    """Where consoles connect; they use this port and the three above it."""
+    keys: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of `robot-rlhf keys make`: needed for any address but this machine's own."""
+    no_window: _Switch = False
+    """Open no console here; the address to connect one to is printed."""
+    console: Annotated[ConsoleOptions, arg(name="console")] = field(default_factory=ConsoleOptions)
+    """The console that is opened here."""
+
+
 @dataclass(frozen=True)
 class Train:
     """Train a policy from an operator's feedback, evaluate it, and leave a folder with a report.
 
     Every task has settings that suit it; a --config file wins over them, and what you say here over both.
-    Ctrl-C stops at any time: --resume goes on.
+    --operator console opens a window and learns from you. Ctrl-C stops at any time: --resume goes on.
     """
 
     settings: Annotated[RunConfig, arg(name="")] = field(default_factory=RunConfig)
     run: Annotated[RunOptions, arg(name="")] = field(default_factory=RunOptions)
+    wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
 
     @property
     def out(self) -> Path:
@@ -53,14 +89,14 @@ class Train:
 
 @dataclass(frozen=True)
 class Demo(Train):
-    """Show the whole road: an arm that learns to pick up a cube from nothing but feedback.
+    """Show the whole road: an arm that learns from nothing but feedback.
 
-    A simulated operator demonstrates, takes over, compares clips, presses good or bad and marks
-    outcomes. Minutes on two cores; then open RUN/report.html.
+    With a screen, a window opens and leads you through teaching it, some ten minutes. Without one, or
+    with --headless, a simulated operator teaches it in your place. Then open RUN/report.html.
     """
 
     headless: _Switch = False
-    """Without a window (the console with a window is still to come)."""
+    """Without a window: a simulated operator teaches, as fast as the machine goes."""
 
 
 @dataclass(frozen=True)
@@ -99,12 +135,90 @@ class Doctor:
     """Print the findings as one line of JSON, all else on stderr."""
 
 
-Command: TypeAlias = Train | Demo | Evaluate | Report | Doctor
+@dataclass(frozen=True)
+class Console:
+    """Open the operator's window on a session that runs here or on another machine."""
+
+    connect: Annotated[str, arg(metavar="tcp://HOST:PORT")]
+    """The session's address, as it prints it."""
+    key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
+    """The key that `robot-rlhf keys make` made for you."""
+    watch: _Switch = False
+    """Only look on: neither drive nor give feedback."""
+    guide: _Switch = False
+    """Lead a newcomer through it."""
+    look: Annotated[ConsoleOptions, arg(name="")] = field(default_factory=ConsoleOptions)
+
+
+@dataclass(frozen=True)
+class Teleop:
+    """Drive the arm freely with a gamepad or the keyboard; nothing is recorded."""
+
+    task: str = "pick_cube"
+    """What lies on the table: reach, push or pick_cube."""
+    seed: int = 0
+    """How it lies there."""
+    wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
+
+
+@dataclass(frozen=True)
+class Record:
+    """Record demonstrations at a console, to train from later."""
+
+    task: str = "pick_cube"
+    """What to show: reach, push or pick_cube."""
+    seed: int = 0
+    """Which starts."""
+    demonstrations: int = 15
+    """How many in all; those that are there already count."""
+    out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="(default: runs/TASK-SEED)")] = None
+    """Folder of the run; one that is there is gone on with. `robot-rlhf train --resume` learns from it."""
+    wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the run."""
+        return self.out or Path("runs") / f"{self.task}-{self.seed}"
+
+
+@dataclass(frozen=True)
+class Label:
+    """Compare clips and mark episodes of a run that is over; no robot runs."""
+
+    run: Positional[_Run]
+    """Folder of the run."""
+    pairs: int = 30
+    """So many pairs are chosen, by disagreement where the run has a reward model."""
+    wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
+
+
+@dataclass(frozen=True)
+class Keys:
+    """Make, list and revoke the keys that consoles on other machines need."""
+
+    what: Positional[Literal["make", "list", "revoke"]]
+    """make: a key file for somebody; list: who has one; revoke: refuse one from now on."""
+    name: Annotated[Positional[str | None], arg(metavar="[NAME]", help_behavior_hint="")] = None
+    """Whose key: letters, digits, dot, dash and underscore."""
+    role: Literal["observer", "policy", "operator", "maintainer"] = "operator"
+    """What it may do: observer looks on, operator drives and gives feedback."""
+    dir: Annotated[Path, arg(metavar="DIR")] = Path("keys")
+    """Folder of the keys."""
+    json: _Switch = False
+    """Print the result as one line of JSON."""
+
+
+Command: TypeAlias = Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys
 
 COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
     "train": Train,
+    "console": Console,
+    "teleop": Teleop,
+    "record": Record,
+    "label": Label,
     "evaluate": Evaluate,
     "report": Report,
+    "keys": Keys,
     "doctor": Doctor,
 }

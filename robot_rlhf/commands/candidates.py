@@ -9,24 +9,23 @@ from robot_rlhf.learning.cloning import ChunkedClone
 from robot_rlhf.learning.sac import SAC
 from robot_rlhf.session.evaluation import Plain, Result, evaluate
 from robot_rlhf.session.learner import clone_policy
-from robot_rlhf.session.lockstep import LockstepSession
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
+from robot_rlhf.session.study import Study
 from sim.env import TaskEnv
 
 
 class Candidates:
-    """Clones from a session's demonstrations, evaluated on the same starts as its policy."""
+    """Clones from a study's demonstrations, evaluated on the same starts as its policy."""
 
-    def __init__(self, session: LockstepSession) -> None:
-        self._session = session
+    def __init__(self, study: Study) -> None:
+        self._study = study
 
     def evaluated(self, episodes: int) -> Iterator[tuple[Literal["clone", "chunked_clone"], Result]]:
         """The single-step and the chunked clone; nothing where there were no demonstrations."""
-        session = self._session
-        demonstrations = session.to_imitate()
+        demonstrations = self._study.to_imitate()
         if not demonstrations:
             return
-        config = session.config
+        config = self._study.config
         env = TaskEnv(config.task, config.control_hz, end_on_success=True)
         single = SAC(env.obs_size, env.axes, config.sac, seed_of(config.seed, Purpose.POLICY))
         clone_policy(single, demonstrations, config)

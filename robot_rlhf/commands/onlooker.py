@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,8 +28,8 @@ from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.summary import RewardSummary
 from robot_rlhf.session.evaluation import Plain, Result, evaluate
 from robot_rlhf.session.learner import Learner
-from robot_rlhf.session.lockstep import LockstepSession, Watcher
 from robot_rlhf.session.run_folder import RunError
+from robot_rlhf.session.study import Study, Watcher
 from sim.env import TaskEnv
 
 WALL = "wall_seconds"
@@ -64,14 +64,21 @@ class Onlooker(Watcher):
     """Writes metrics, shows progress, evaluates for the learning curve. The learner sees nothing of it."""
 
     def __init__(
-        self, session: LockstepSession, log: MetricsLog, progress: Progress, past: Sequence[Event]
+        self,
+        study: Study,
+        log: MetricsLog,
+        progress: Progress,
+        past: Sequence[Event],
+        note: Callable[[str, str], None],
     ) -> None:
-        """`past` is what the log holds of the run before a resume."""
-        self.session, self.log, self.progress = session, log, progress
+        """`past` is what the log holds of the run before a resume; `note` writes or replaces a note of the
+        store's."""
+        self.study, self.log, self.progress, self._note = study, log, progress, note
         self.reward: RewardSummary | None = None
-        self._began = time.perf_counter() - float(session.store.meta(WALL) or 0.0)
+        self._began = time.perf_counter() - float(study.store.meta(WALL) or 0.0)
         self._marks: deque[bool] = deque(maxlen=20)
-        self._phase = "starting"
+        self.doing = "starting"
+        """The part of the work that runs."""
         self._env: TaskEnv | None = None
         self._take_up(past)
 
@@ -85,8 +92,8 @@ class Onlooker(Watcher):
                 logged.add(event.episode)
                 if event.success_mark is not None and event.role is Role.ONLINE:
                     self._marks.append(event.success_mark)
-        marks = self.session.marks()
-        for episode in self.session.learner.episodes.values():
+        marks = self.study.marks()
+        for episode in self.study.learner.episodes.values():
             if episode.role is not Role.COUNTERFACTUAL and episode.id not in logged:
                 self.episode(episode, marks.get(episode.id))
 
@@ -97,32 +104,32 @@ class Onlooker(Watcher):
     def _write(self, event: Event) -> None:
         """Log what happened now. The time is noted first, so that no line is ahead of the note."""
         moment = self.moment()
-        self.session.store.set_meta(WALL, repr(moment.wall_seconds))
+        self._note(WALL, repr(moment.wall_seconds))
         self.log.write(moment, event)
 
     def moment(self) -> Moment:
-        session = self.session
-        booked = session.store.operator_seconds()
+        study = self.study
+        booked = study.store.operator_seconds()
         return Moment(
-            environment_steps=session.environment_steps,
+            environment_steps=study.environment_steps,
             operator_seconds=booked.active_s,
             attended_seconds=booked.attended_s,
             wall_seconds=self.wall_seconds(),
         )
 
     def phase(self, name: str) -> None:
-        self._phase = name
+        self.doing = name
         self._show()
 
     def _show(self) -> None:
-        session = self.session
+        study = self.study
         rate = sum(self._marks) / len(self._marks) if self._marks else None
         self.progress.update(
-            session.environment_steps,
-            session.store.operator_seconds().active_s,
+            study.environment_steps,
+            study.store.operator_seconds().active_s,
             rate,
-            self._phase,
-            session.store.counts(),
+            self.doing,
+            study.store.counts(),
         )
 
     def episode(self, episode: Episode, mark: bool | None) -> None:
@@ -147,7 +154,7 @@ class Onlooker(Watcher):
     def trained(self, metrics: Metrics, updates: int, seconds: float) -> None:
         self._write(
             SacUpdated(
-                updates=self.session.learner.sac.updates,
+                updates=self.study.learner.sac.updates,
                 critic_loss=metrics.get("critic_loss"),
                 actor_loss=metrics.get("actor_loss"),
                 bc_loss=metrics.get("bc_loss"),
@@ -160,19 +167,19 @@ class Onlooker(Watcher):
         )
 
     def checkpoint(self, online: int) -> None:
-        schedule = self.session.config.schedule
+        schedule = self.study.config.schedule
         if schedule.evaluate_every and online % schedule.evaluate_every == 0 and online < schedule.episodes:
             self.evaluate_now(schedule.evaluation_episodes, final=False, stream=_CURVE_STREAM + online)
 
     def evaluate_now(self, episodes: int, final: bool, stream: int) -> Result:
         """Evaluate the policy as it is and log it."""
-        session = self.session
+        study = self.study
         if self._env is None:
-            self._env = TaskEnv(session.config.task, session.config.control_hz, end_on_success=True)
+            self._env = TaskEnv(study.config.task, study.config.control_hz, end_on_success=True)
         self.phase("evaluating")
-        sac = session.learner.sac
+        sac = study.learner.sac
         actor = Plain(lambda obs: sac.act(obs, deterministic=True, averaged=True))
-        result = evaluate(self._env, actor, episodes, session.config.seed, stream)
+        result = evaluate(self._env, actor, episodes, study.config.seed, stream)
         self.record("policy", result, final)
         return result
 

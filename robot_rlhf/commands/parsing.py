@@ -15,9 +15,10 @@ from typing import Annotated, Any, cast, get_type_hints
 import msgspec
 import tyro
 
-from robot_rlhf.commands.arguments import COMMANDS, Command, Evaluate, Train
+from robot_rlhf.commands.arguments import COMMANDS, Command, Evaluate, Keys, Label, Record, Teleop, Train
+from robot_rlhf.commands.display import has_display
 from robot_rlhf.session.config import RunConfig
-from robot_rlhf.session.presets import preset
+from robot_rlhf.session.presets import live_preset, preset
 from robot_rlhf.session.run_folder import RunFolder, load_config, read_config
 from sim.task import make_task
 
@@ -25,13 +26,14 @@ PROGRAM = "robot-rlhf"
 _ABOUT = """Train a robot arm's policy from a person's feedback: five kinds of it, one reward function.
 
   robot-rlhf doctor                                   is everything here?
-  robot-rlhf demo --headless                          minutes; then open runs/pick_cube-0/report.html
+  robot-rlhf demo                                     teach the arm yourself, in a window, some ten minutes
+  robot-rlhf demo --headless                          a simulated operator does; then open its report.html
   robot-rlhf train --task push --seed 1 --out mine    the same, your way; --resume goes on with it
   robot-rlhf evaluate mine --episodes 100             how often does it succeed alone?
 
 COMMAND --help tells what a command takes. --debug shows where an error arose, --version what this is."""
 _HELP, _HELP_ALL = ("-h", "--help"), "--help-all"
-_INLINED = ("settings", "run")  # groups of Train whose flags have no prefix
+_INLINED = ("settings", "run", "wire", "look")  # groups whose flags have no prefix
 
 
 class UsageError(Exception):
@@ -46,8 +48,7 @@ def parse(words: Sequence[str]) -> Command:
     if words[0] not in COMMANDS and words[0] not in _HELP:
         raise UsageError(f"there is no command {words[0]!r}{_hint(words[0], COMMANDS)}")
     first = _parse(words, _starting_point(words))
-    if isinstance(first, Evaluate):
-        _check_evaluate(first)
+    _check(first)
     if not isinstance(first, Train):
         return first
     if not (first.run.resume and RunFolder.is_begun(first.out)):
@@ -79,13 +80,15 @@ def flag(name: str) -> str:
 def _starting_point(words: Sequence[str]) -> RunConfig:
     """The settings that flags are laid over: the task's own, and over those the --config file's."""
     scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("--task", "--config"):
+    for name in ("--task", "--config", "--operator"):
         scan.add_argument(name, nargs="?")
     given, _ = scan.parse_known_args(list(words))
-    if given.config is None:
-        return preset(_valid_task(given.task or RunConfig().task))
-    file = Path(given.config)
-    return _overlaid(preset(_valid_task(given.task or load_config(file).task)), file)
+    file = None if given.config is None else Path(given.config)
+    loaded = RunConfig() if file is None else load_config(file)
+    window = words[0] == "demo" and "--headless" not in words and has_display()
+    by_hand = (given.operator or ("console" if window else loaded.operator)) == "console"
+    base = (live_preset if by_hand else preset)(_valid_task(given.task or loaded.task))
+    return base if file is None else _overlaid(base, file)
 
 
 def _valid_task(name: str) -> str:
@@ -203,6 +206,27 @@ def _hint(word: str, valid: Sequence[str] | Mapping[str, Any]) -> str:
     if near:
         return f", did you mean {near[0]}?"
     return f" (there are {', '.join(valid)})" if len(valid) < 10 else ": --help-all tells what there is"
+
+
+def _check(asked: Command) -> None:
+    """Raises UsageError for what no type can say."""
+    match asked:
+        case Evaluate():
+            _check_evaluate(asked)
+        case Teleop() | Record():
+            _valid_task(asked.task)
+            if asked.seed < 0:
+                raise UsageError(f"--seed is {asked.seed}: it must not be negative")
+            if isinstance(asked, Record) and asked.demonstrations < 1:
+                raise UsageError(f"--demonstrations is {asked.demonstrations}: it must be at least 1")
+        case Label():
+            if asked.pairs < 0:
+                raise UsageError(f"--pairs is {asked.pairs}: it must not be negative")
+        case Keys():
+            if (asked.name is None) != (asked.what == "list"):
+                raise UsageError("say whose key: keys make NAME, keys revoke NAME (keys list needs none)")
+        case _:
+            pass
 
 
 def _check_evaluate(asked: Evaluate) -> None:

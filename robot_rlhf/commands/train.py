@@ -1,6 +1,8 @@
-"""`train` and `demo --headless`: run the session to its end, evaluate once, leave a report."""
+"""`train` and `demo` in lockstep: run the session to its end, evaluate once, leave a report."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 
@@ -11,9 +13,11 @@ from robot_rlhf.report.metrics import MetricsLog
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.statistics import wilson
 from robot_rlhf.report.summary import Summary, installed_versions, write_summary
+from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.evaluation import Result
 from robot_rlhf.session.lockstep import LockstepSession
 from robot_rlhf.session.run_folder import RunFolder
+from robot_rlhf.session.study import Study
 from sim.task import make_task
 
 
@@ -24,46 +28,57 @@ def train(run: RunFolder) -> Summary:
     from its newest checkpoint, and the updates since then are owed. A run that has a summary is finished;
     its report can be written again at any time.
     """
-    config = run.config
-    torch.set_num_threads(config.threads)
-    horizon = round(make_task(config.task).horizon_s * config.control_hz)
-    total = (config.schedule.demonstrations + config.schedule.episodes) * horizon
+    torch.set_num_threads(run.config.threads)
     session = LockstepSession(run)
     try:
         past = settle_log(run.path, session.learner)
-        with MetricsLog(run.path) as log, Progress(total) as progress:
-            watcher = Onlooker(session, log, progress, past)
+        with MetricsLog(run.path) as log, Progress(planned_steps(run.config)) as progress:
+            watcher = Onlooker(session.study, log, progress, past, run.store.set_meta)
             session.complete(watcher)
-            result = watcher.evaluate_now(config.schedule.final_episodes, final=True, stream=0)
-            wall_seconds = watcher.wall_seconds()
-            run.store.set_meta(WALL, repr(wall_seconds))
-            if config.schedule.compare_with_cloning:
-                watcher.phase("comparing with cloning")
-                for who, clone in Candidates(session).evaluated(config.schedule.final_episodes):
-                    watcher.record(who, clone, final=True)
-        summary = _summary(session, watcher, result, wall_seconds)
+            return conclude(session.study, watcher, run.store.set_meta)
     finally:
         session.close()
-    write_summary(run.path, summary)
-    write_run_report(run.path)
+
+
+def planned_steps(config: RunConfig) -> int:
+    """Steps of the arm that a run's schedule asks for at most."""
+    horizon = round(make_task(config.task).horizon_s * config.control_hz)
+    return (config.schedule.demonstrations + config.schedule.episodes) * horizon
+
+
+def conclude(study: Study, watcher: Onlooker, note: Callable[[str, str], None]) -> Summary:
+    """The end of a run whose schedule is done: evaluate the policy and, beside it, what cloning alone makes
+    of the demonstrations; write the summary, then the report."""
+    schedule = study.config.schedule
+    result = watcher.evaluate_now(schedule.final_episodes, final=True, stream=0)
+    wall_seconds = watcher.wall_seconds()
+    note(WALL, repr(wall_seconds))
+    if schedule.compare_with_cloning:
+        watcher.phase("comparing with cloning")
+        for who, clone in Candidates(study).evaluated(schedule.final_episodes):
+            watcher.record(who, clone, final=True)
+    summary = _summary(study, watcher, result, wall_seconds)
+    write_summary(study.run.path, summary)
+    watcher.phase("writing the report")
+    write_run_report(study.run.path)
     return summary
 
 
-def _summary(session: LockstepSession, watcher: Onlooker, result: Result, wall_seconds: float) -> Summary:
+def _summary(study: Study, watcher: Onlooker, result: Result, wall_seconds: float) -> Summary:
     low, high = wilson(result.succeeded, len(result.successes))
-    booked = session.store.operator_seconds()
+    booked = study.store.operator_seconds()
     return Summary(
-        task=session.config.task,
-        seed=session.config.seed,
+        task=study.config.task,
+        seed=study.config.seed,
         success_rate=result.success_rate,
         wilson_low=low,
         wilson_high=high,
         episodes=len(result.successes),
-        environment_steps=session.environment_steps,
+        environment_steps=study.environment_steps,
         operator_seconds=booked.active_s,
         attended_seconds=booked.attended_s,
         wall_seconds=wall_seconds,
-        feedback=session.store.counts(),
+        feedback=study.store.counts(),
         reward_model=watcher.reward,
         versions=installed_versions(),
     )

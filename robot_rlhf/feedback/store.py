@@ -24,7 +24,7 @@ from robot_rlhf.feedback import store_file
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store_codec import Row, StoredEvent
 from robot_rlhf.feedback.store_file import StoreError
-from robot_rlhf.feedback.types import KIND_OF, Feedback, Kind, Preference, Query, Undo
+from robot_rlhf.feedback.types import KIND_OF, Feedback, Kind, Preference, Query, Removal, Undo, Withdrawal
 
 __all__ = ["Checkpoint", "OperatorSeconds", "Store", "StoreError", "StoredEvent", "Truth"]
 
@@ -49,6 +49,20 @@ class Checkpoint(NamedTuple):
     step: int
     path: str
     created_ns: int
+
+
+_REMOVAL = "removal"
+
+
+def _kind_of(event: StoredEvent) -> str:
+    """What stands in the column `kind`."""
+    match event:
+        case Undo():
+            return "undo"
+        case Removal():
+            return _REMOVAL
+        case _:
+            return KIND_OF[type(event)].value
 
 
 class Store:
@@ -197,7 +211,7 @@ class Store:
                     raise StoreError(f"feedback id {event.id!r} is taken by a different event")
                 return False
             target = self._undo_target(event) if isinstance(event, Undo) else None
-            kind = "undo" if isinstance(event, Undo) else KIND_OF[type(event)].value
+            kind = _kind_of(event)
             last_episode = max(codec.episodes_of(event), default=None)
             self._run(
                 "INSERT INTO feedback "
@@ -223,18 +237,23 @@ class Store:
     def feedback(self, kinds: Collection[Kind] | None = None, *, learnable: bool = False) -> list[Feedback]:
         """Events of these kinds (all by default) in the order they were stored, without undone ones.
 
-        `learnable` leaves out events about an episode that is not stored: it still runs, or was lost
-        when the process was killed.
+        `learnable` leaves out events about an episode that was removed, or that is not stored: it still
+        runs, or was lost when the process was killed.
         """
         rows = self._run("SELECT kind, payload FROM standing ORDER BY seq")
         wanted = {kind.value for kind in (Kind if kinds is None else kinds)}
         events = [codec.decode_event(payload) for kind, payload in rows if kind in wanted]
-        known = self.episode_steps().keys() if learnable else frozenset[int]()
+        known = self.episode_steps().keys() - self.removed() if learnable else frozenset[int]()
         return [
             event
             for event in events
-            if not isinstance(event, Undo) and (not learnable or codec.episodes_of(event) <= known)
+            if not isinstance(event, Withdrawal) and (not learnable or codec.episodes_of(event) <= known)
         ]
+
+    def removed(self) -> set[int]:
+        """The episodes that are taken out of what is learned from."""
+        rows = self._run("SELECT DISTINCT last_episode FROM standing WHERE kind = ?", (_REMOVAL,))
+        return {int(id) for (id,) in rows}
 
     def all_events(self) -> list[StoredEvent]:
         """The whole record in the order it was stored, with undone events and the undos."""
@@ -243,7 +262,7 @@ class Store:
 
     def counts(self) -> dict[Kind, int]:
         """How many events there are of each kind, without undone ones; every kind is named."""
-        rows = self._run("SELECT kind, COUNT(*) FROM standing GROUP BY kind")
+        rows = self._run("SELECT kind, COUNT(*) FROM standing WHERE kind != ? GROUP BY kind", (_REMOVAL,))
         return dict.fromkeys(Kind, 0) | {Kind(kind): int(count) for kind, count in rows}
 
     # Queries

@@ -24,11 +24,13 @@ from robot_rlhf.feedback.types import (
     Outcome,
     Preference,
     Query,
+    Removal,
     Takeover,
     Undo,
+    Withdrawal,
 )
 
-StoredEvent: TypeAlias = Feedback | Undo
+StoredEvent: TypeAlias = Feedback | Withdrawal
 Row: TypeAlias = tuple[Any, ...]
 
 EPISODE_COLUMNS = "id, role, task, seed, policy_version, steps, terminated, truncated, arrays"
@@ -51,6 +53,7 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 _arrays = msgspec.msgpack.Decoder(dict[str, _Packed])
 _events: msgspec.json.Decoder[StoredEvent] = msgspec.json.Decoder(StoredEvent)
 _queries = msgspec.json.Decoder(Query)
+_rows = msgspec.msgpack.Decoder(tuple[int, str, str, int, int, int, bool, bool, bytes])
 
 
 def episode_row(episode: Episode) -> Row:
@@ -100,6 +103,20 @@ def episode_from_row(row: Row) -> Episode:
     if episode.length != steps:
         raise StoreError(f"episode {id_} is damaged in the store: {episode.length} steps, expected {steps}")
     return episode
+
+
+def encode_episode(episode: Episode) -> bytes:
+    """An episode as one piece, for another process. StoreError as `episode_row`."""
+    return msgspec.msgpack.encode(episode_row(episode))
+
+
+def decode_episode(data: bytes) -> Episode:
+    """The inverse of `encode_episode`; StoreError where the bytes are no episode."""
+    try:
+        row = _rows.decode(data)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"these {len(data)} bytes are no episode: {error}") from error
+    return episode_from_row(row)
 
 
 def _unpack(blob: bytes) -> dict[str, NDArray[Any]]:
@@ -183,7 +200,7 @@ def episodes_of(event: StoredEvent) -> frozenset[int]:
             return frozenset({executed.episode} if other is None else {executed.episode, other.episode})
         case Demonstration(episode=episode, alternatives=alternatives):
             return frozenset({episode, *alternatives})
-        case Evaluation(episode=episode) | Outcome(episode=episode):
+        case Evaluation(episode=episode) | Outcome(episode=episode) | Removal(episode=episode):
             return frozenset({episode})
         case Undo():
             return frozenset()

@@ -85,6 +85,10 @@ class StoreError(Exception):
     """The store cannot do what was asked. One line that names the file or the value, and what is valid."""
 
 
+class DiskError(StoreError):
+    """The file could not be read or written now, whatever the data: trying again later may work."""
+
+
 @contextlib.contextmanager
 def sqlite_errors(path: Path) -> Iterator[None]:
     """Turns what SQLite reports about the file or the data into a StoreError of one line. Wrong use of
@@ -99,7 +103,10 @@ def sqlite_errors(path: Path) -> Iterator[None]:
         message = str(error)
         damaged = "malformed" in message or "not a database" in message
         known = next((ours for theirs, ours in _IN_WORDS.items() if theirs in message), message)
-        raise StoreError(_damaged(path, message) if damaged else f"{path}: {known}") from error
+        if damaged:
+            raise StoreError(_damaged(path, message)) from error
+        failing = known != message or isinstance(error, sqlite3.OperationalError)
+        raise (DiskError if failing else StoreError)(f"{path}: {known}") from error
 
 
 def create_file(path: Path) -> None:

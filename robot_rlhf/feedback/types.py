@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import uuid
 from enum import Enum, IntEnum
-from typing import TypeAlias
+from typing import TypeAlias, TypedDict
 
 import msgspec
 
@@ -39,7 +39,7 @@ class Choice(str, Enum):
     CANNOT_TELL = "cannot_tell"  # stored, never learned from
 
 
-class Segment(msgspec.Struct, frozen=True):
+class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """`length` consecutive transitions of an episode, from step `start` on."""
 
     episode: int
@@ -51,7 +51,7 @@ class Segment(msgspec.Struct, frozen=True):
             raise ValueError(f"{self} is no segment: episode and start from 0, length from 1")
 
 
-class Query(msgspec.Struct, frozen=True):
+class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Two segments to compare, and why they were chosen ('disagreement', 'random', 'repeat')."""
 
     id: str
@@ -60,7 +60,7 @@ class Query(msgspec.Struct, frozen=True):
     reason: str
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every feedback event carries. `time_ns` is wall-clock time since the epoch."""
 
     id: str
@@ -69,14 +69,25 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     time_ns: int
 
 
+class EventFields(TypedDict):
+    """The fields that every event carries, to make one with."""
+
+    id: str
+    operator: str
+    session: str
+    time_ns: int
+
+
 class Preference(Event, frozen=True, kw_only=True, tag="preferences"):
-    """Which of two segments is better, and how long the answer took."""
+    """Which of two segments is better, how long the answer took and how often the clips began again
+    before it."""
 
     query: str
     left: Segment
     right: Segment
     choice: Choice
     response_s: float
+    replays: int = 0
 
 
 class Evaluation(Event, frozen=True, kw_only=True, tag="evaluations"):
@@ -116,7 +127,14 @@ class Undo(Event, frozen=True, kw_only=True, tag="undo"):
     target: str
 
 
+class Removal(Event, frozen=True, kw_only=True, tag="removal"):
+    """Takes an episode, and all that was said of it, out of what is learned from; undoing brings it back."""
+
+    episode: int
+
+
 Feedback: TypeAlias = Preference | Evaluation | Takeover | Demonstration | Outcome
+Withdrawal: TypeAlias = Undo | Removal
 
 KIND_OF: dict[type, Kind] = {
     Preference: Kind.PREFERENCES,
@@ -140,19 +158,21 @@ class Press(str, Enum):
     BAD = "bad"
 
 
-class OperatorInput(msgspec.Struct, frozen=True, kw_only=True):
+class OperatorInput(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What an operator's hands do at one moment, as a console sends it.
 
-    `stick` is (x, y, z) in [-1, 1], a fraction of full tool speed; `grip` is -1 to close, 1 to open,
-    0 to leave; `takeover` is the held dead-man: without it stick and grip move nothing.
+    `stick` is (x, y, z) in [-1, 1], a fraction of full tool speed; `yaw` in [-1, 1] is a fraction of full
+    turning rate about the base's z axis; `grip` is -1 to close, 1 to open, 0 to leave; `takeover` is the
+    held dead-man: without it stick, yaw and grip move nothing.
     """
 
     stick: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    yaw: float = 0.0
     grip: float = 0.0
     takeover: bool = False
     press: Press | None = None
 
     def __post_init__(self) -> None:
-        for name, values in (("stick", self.stick), ("grip", (self.grip,))):
+        for name, values in (("stick", self.stick), ("yaw", (self.yaw,)), ("grip", (self.grip,))):
             if not all(-1.0 <= value <= 1.0 for value in values):
                 raise ValueError(f"{name} is {values}: every number must lie in [-1, 1]")

@@ -171,6 +171,11 @@ class GaussianActor(nn.Module):
         with torch.no_grad():
             self.trunk.biases[-1][action_size:] = math.atanh(-self._middle / self._half)
 
+    @property
+    def log_std_range(self) -> tuple[float, float]:
+        """The middle of the log standard deviation's bounds, and half of their distance."""
+        return self._middle, self._half
+
     def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n) -> mean (B, m) and log standard deviation (B, m), both before the tanh."""
         mean, raw = self.trunk(obs).chunk(2, -1)

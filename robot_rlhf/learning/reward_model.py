@@ -144,6 +144,21 @@ class RewardModel:
         better = torch.sigmoid(returns[:, pairs[:, 0]] - returns[:, pairs[:, 1]])
         return np.asarray(better.std(dim=0, correction=0).numpy())
 
+    def snapshot(self) -> dict[str, NDArray[np.float32]]:
+        """The arrays that a `learning.snapshot.Snapshot` judges by, copied; none before the first fit."""
+        if self.version == 0:
+            return {}
+        network = self._network
+        arrays = {
+            "judge.mean": network.mean.float().numpy().copy(),
+            "judge.std": network.std.float().numpy().copy(),
+            "judge.scale": np.array([self.scale.mean, self.scale.std], np.float32),
+        }
+        for part, tensors in (("weights", network.weights), ("biases", network.biases)):
+            for layer, tensor in enumerate(tensors):
+                arrays[f"judge.{part}.{layer}"] = tensor.detach().numpy().copy()
+        return arrays
+
     def state(self) -> dict[str, Tensor]:
         """All that makes up the model, as tensors. A fit makes an optimizer of its own and draws from
         (seed, version), so a model restored from this goes on exactly as this one would."""

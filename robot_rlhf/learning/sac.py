@@ -160,6 +160,22 @@ class SAC:
         parameters = self._critic_optimizer.parameters
         self._critic_optimizer.rescale([factor if each in last else factor**2 for each in parameters])
 
+    def snapshot(self) -> dict[str, NDArray[np.float32]]:
+        """The arrays that a `learning.snapshot.Snapshot` acts from, copied."""
+        normaliser = self.normaliser
+        arrays = {
+            "version": np.array([self._updates], np.float32),
+            "obs.mean": normaliser.mean.numpy().copy(),
+            "obs.inverse_std": normaliser.inverse_std.numpy().copy(),
+            "obs.clip": np.array(normaliser.CLIP, np.float32),
+            "log_std": np.array(self.actor.log_std_range, np.float32),
+        }
+        for name, actor in (("explorer", self.actor), ("deployed", self._average)):
+            for part, tensors in (("weights", actor.trunk.weights), ("biases", actor.trunk.biases)):
+                for layer, tensor in enumerate(tensors):
+                    arrays[f"{name}.{part}.{layer}"] = np.ascontiguousarray(tensor.detach().numpy().T).copy()
+        return arrays
+
     def state(self) -> Tensors:
         """Copies of everything that going on needs, as flat named tensors."""
         tensors: Tensors = {}

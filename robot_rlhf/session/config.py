@@ -90,8 +90,10 @@ class RunConfig:
     """Torch's threads."""
     schedule: ScheduleConfig = field(default_factory=ScheduleConfig)
     """How much is asked of the operator, and when."""
-    operator: Literal["simulated"] = "simulated"
-    """Who teaches: a simulated person (the console comes later)."""
+    operator: Literal["simulated", "console"] = "simulated"
+    """Who teaches: a simulated person, or one at a console."""
+    live: bool = False
+    """In real time and over the real wire also with a simulated person; with a console always."""
     simulated: OperatorConfig = field(default_factory=OperatorConfig)
     """Who the simulated person is."""
     queries: QueryConfig = field(default_factory=QueryConfig)
@@ -122,6 +124,11 @@ class RunConfig:
             )
         if self.reward == "task" and self.labels == "shuffled":
             raise ValueError("--labels shuffled needs --reward learned: the task's reward uses no labels")
+
+    @property
+    def in_real_time(self) -> bool:
+        """Whether the arm moves in real time and its operator is at the other end of a wire."""
+        return self.live or self.operator == "console"
 
     @property
     def kinds(self) -> frozenset[Kind]:

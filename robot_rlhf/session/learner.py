@@ -26,6 +26,7 @@ from robot_rlhf.learning.cloning import clone_actor, moving_steps
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
+from robot_rlhf.learning.snapshot import Snapshot
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
 
@@ -46,6 +47,7 @@ class Learner:
 
     def __init__(self, config: RunConfig, obs_size: int, action_size: int) -> None:
         self.config = config
+        self._obs_size, self._action_size = obs_size, action_size
         self.replay = Replay(obs_size, action_size)
         self.reward = RewardModel(obs_size, config.reward_model, seed_of(config.seed, Purpose.REWARD))
         self.sac = SAC(obs_size, action_size, config.sac, seed_of(config.seed, Purpose.POLICY))
@@ -63,6 +65,11 @@ class Learner:
     def ready(self) -> bool:
         """Whether every transition has a reward to learn from."""
         return self.config.reward == "task" or self.reward.version > 0
+
+    def forget_episodes(self) -> None:
+        """Let go of all episodes, to be told of them anew; what was learned stays."""
+        self.replay = Replay(self._obs_size, self._action_size)
+        self.episodes = {}
 
     def ingest(self, episode: Episode, task_reward: np.ndarray | None, imitate: bool) -> None:
         """Take in a stored episode. `task_reward` (T,) is used in the mode that learns from it, else it
@@ -101,6 +108,10 @@ class Learner:
             self.replay.score(self.reward.score, self.reward.version)
         rng = generator(self.config.seed, Purpose.TRAIN, self.sac.updates)
         return self.sac.train(self.replay, updates, rng)
+
+    def snapshot(self) -> Snapshot:
+        """The policy and the reward model as they are now, for a control loop."""
+        return Snapshot.of(self.sac.snapshot() | self.reward.snapshot())
 
     def save(self, path: Path) -> None:
         """Write everything but the episodes, which the store has."""

@@ -7,20 +7,18 @@ going on after a kill is the same loop, entered in the middle.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import TypedDict
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from hardware.scene import Scene
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.operator import MARK_S, PAIR_S, PRESS_S, SimulatedOperator
-from robot_rlhf.feedback.queries import label_demand, select_queries
 from robot_rlhf.feedback.store import OperatorSeconds
 from robot_rlhf.feedback.types import (
     Demonstration,
     Evaluation,
+    EventFields,
     Feedback,
     Kind,
     Outcome,
@@ -31,9 +29,6 @@ from robot_rlhf.feedback.types import (
     Takeover,
     derived_id,
 )
-from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
-from robot_rlhf.learning.sac import Metrics
-from robot_rlhf.session.learner import Learner
 from robot_rlhf.session.rollout import (
     Policy,
     Recorder,
@@ -45,39 +40,10 @@ from robot_rlhf.session.rollout import (
 )
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
+from robot_rlhf.session.study import Study, Watcher
 from sim.env import SPEED_M_S, TaskEnv
 
-Float32 = NDArray[np.float32]
-
 _ASKED = "pairs_asked_at"  # the store's note of the policy episodes there were at the last round of pairs
-
-
-class _Said(TypedDict):
-    """The fields that every event carries."""
-
-    id: str
-    operator: str
-    session: str
-    time_ns: int
-
-
-class Watcher:
-    """What a session tells those who look on; every method may be left as it is."""
-
-    def phase(self, name: str) -> None:
-        """A part of the work begins."""
-
-    def episode(self, episode: Episode, mark: bool | None) -> None:
-        """An episode was stored."""
-
-    def fitted(self, report: FitReport) -> None:
-        """The reward model was fitted."""
-
-    def trained(self, metrics: Metrics, updates: int, seconds: float) -> None:
-        """The policy was trained."""
-
-    def checkpoint(self, online: int) -> None:
-        """The learner was saved after so many policy episodes; a good moment to evaluate."""
 
 
 class LockstepSession:
@@ -85,97 +51,62 @@ class LockstepSession:
 
     def __init__(self, run: RunFolder) -> None:
         self.run, self.config, self.store = run, run.config, run.store
-        self.watcher = Watcher()
         self.env = TaskEnv(self.config.task, self.config.control_hz)
         self._side: TaskEnv | None = None
-        self.operator = SimulatedOperator(
-            self.env.task, self.config.simulated, SPEED_M_S, self.config.control_hz
-        )
-        self.kinds = self.config.kinds
-        self._judged = self.config.reward == "learned"  # judgements serve the reward model alone
-        self.learner = Learner(self.config, self.env.obs_size, self.env.axes)
-        self._objects = [prop.name for prop in self.env.task.props]
         try:
-            self._rebuild()
+            self.study = Study(run, self.env.obs_size, self.env.axes)
         except BaseException:
             self.close()
             raise
+        self.kinds, self.learner = self.study.kinds, self.study.learner
+        self.operator = SimulatedOperator(
+            self.env.task, self.config.simulated, SPEED_M_S, self.config.control_hz
+        )
+        self._objects = [prop.name for prop in self.env.task.props]
 
     # -- the whole road ------------------------------------------------------------------------------
 
     def complete(self, watcher: Watcher | None = None) -> None:
         """Go on until the schedule is done, telling `watcher`."""
-        self.watcher = watcher or Watcher()
-        schedule = self.config.schedule
+        study, schedule = self.study, self.config.schedule
+        study.watcher = watcher = watcher or Watcher()
         shows = Kind.DEMONSTRATIONS in self.kinds
-        self.watcher.phase("demonstrations")
-        while shows and self._count(Role.DEMONSTRATION) < schedule.demonstrations:
+        watcher.phase("demonstrations")
+        while shows and study.count(Role.DEMONSTRATION) < schedule.demonstrations:
             self._demonstrate()
         if not self.learner.cloned:
-            self.watcher.phase("cloning")
-            self.learner.clone(self.to_imitate())
-        while (online := self._count(Role.ONLINE)) < schedule.episodes:
+            study.clone()
+        while (online := study.count(Role.ONLINE)) < schedule.episodes:
             self._fit_if_due(online)
             self._catch_up(online)
-            self.watcher.phase("policy drives")
+            watcher.phase("policy drives")
             self._supervise()
-        online = self._count(Role.ONLINE)
+        online = study.count(Role.ONLINE)
         self._fit_if_due(online)
         self._catch_up(online)
         self.save()
 
-    def _count(self, role: Role) -> int:
-        return sum(episode.role is role for episode in self.learner.episodes.values())
-
-    def _online_steps(self) -> int:
-        episodes = self.learner.episodes.values()
-        return sum(episode.length for episode in episodes if episode.role is Role.ONLINE)
-
-    @property
-    def environment_steps(self) -> int:
-        """Steps of the arm so far; counterfactuals, which only a simulation can roll out, are not in it."""
-        episodes = self.learner.episodes.values()
-        return sum(episode.length for episode in episodes if episode.role is not Role.COUNTERFACTUAL)
-
     def _fit_if_due(self, online: int) -> None:
         """Ask for preferences and fit the reward model, once every few episodes."""
-        due = online == 0 or online - self.learner.fitted_at >= self.config.schedule.episodes_per_fit
-        if not self._judged or not due or online == self.learner.fitted_at:
+        if not self.study.fit_due(online):
             return
         if online > 0:
             self._ask(online)
-        events = self.store.feedback(self.kinds, learnable=True)
-        if not events:
-            return
-        self.watcher.phase("fitting the reward")
-        try:
-            report = self.learner.refit(events, online)
-        except NothingToFitError:
-            return  # say, nothing but failures so far: the next round may have more
-        self.watcher.fitted(report)
-        if online == 0:
+        if self.study.fit(online) and online == 0:
             self.save()  # the next checkpoint is episodes away
 
     def _catch_up(self, online: int) -> None:
         """The gradient updates that the steps so far have earned."""
-        if not self.learner.ready or online < self.config.schedule.warmup_episodes:
-            return
-        owed = self._online_steps() * self.config.sac.updates_per_step - self.learner.sac.updates
+        owed = self.study.owed(online)
         if owed > 0:
-            self.watcher.phase("learning")
-            began = time.perf_counter()
-            metrics = self.learner.train(owed)
-            self.watcher.trained(metrics, owed, time.perf_counter() - began)
+            self.study.train(owed)
             if online % self.config.schedule.episodes_per_fit == 0:
                 self.save()
-                self.watcher.checkpoint(online)
+                self.study.watcher.checkpoint(online)
 
     def save(self) -> None:
         """Write a checkpoint."""
-        step = self.environment_steps
-        path = self.run.new_checkpoint(step)
-        self.learner.save(path)
-        self.run.keep(step, path)
+        self.study.save(self.run.keep)
 
     # -- episodes ------------------------------------------------------------------------------------
 
@@ -184,7 +115,7 @@ class LockstepSession:
             self._side = TaskEnv(self.config.task, self.config.control_hz)
         return self._side
 
-    def _event(self, id: int, *what: object) -> _Said:
+    def _event(self, id: int, *what: object) -> EventFields:
         """The fields that every event about episode `id` carries."""
         name = derived_id(self.config.seed, id, *what)
         return {"id": name, "operator": "simulated", "session": self.run.path.name, "time_ns": time.time_ns()}
@@ -197,10 +128,10 @@ class LockstepSession:
         seconds = len(recorder.action) / config.control_hz
         events: list[Feedback] = []
         stored: list[tuple[Episode, Recorder]] = [self._episode(id, Role.DEMONSTRATION, seed, recorder)]
-        for index in range(config.schedule.alternatives if self._judged else 0):
+        for index in range(config.schedule.alternatives if self.study.judged else 0):
             rng = generator(config.seed, Purpose.NOISE, id, index)
             noise = 0.25 + 0.75 * index / max(1, config.schedule.alternatives - 1)
-            worse = noised_replay(self._side_env(), recorder, seed, noise, rng)
+            worse = noised_replay(self._side_env(), recorder.action, seed, noise, rng)
             stored.append(self._episode(id + 1 + index, Role.COUNTERFACTUAL, seed, worse))
         alternatives = tuple(episode.id for episode, _ in stored[1:])
         said = self._event(id, "demonstration")
@@ -213,9 +144,9 @@ class LockstepSession:
         helps = Kind.TAKEOVERS in self.kinds
         spent = self.store.operator_seconds_by_activity().get("takeover", OperatorSeconds(0.0, 0.0))
         may_take_over = helps and spent.active_s < config.schedule.takeover_seconds
-        presses = Kind.EVALUATIONS in self.kinds and self._judged
+        presses = Kind.EVALUATIONS in self.kinds and self.study.judged
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
-        policy = self._policy(self._count(Role.ONLINE))
+        policy = self._policy(self.study.count(Role.ONLINE))
         rollout = supervise(self.env, policy, self.operator, seed)
         stored = [self._episode(id, Role.ONLINE, seed, rollout.recorder)]
         events = self._events_of(id, rollout, stored, seed, policy)
@@ -237,7 +168,7 @@ class LockstepSession:
         events: list[Feedback] = []
         for index, taken in enumerate(rollout.takeovers):
             side: Segment | None = None
-            if self._judged:
+            if self.study.judged:
                 side = Segment(id + len(stored), 0, taken.length)
                 recorder = counterfactual(self._side_env(), taken, policy)
                 stored.append(self._episode(side.episode, Role.COUNTERFACTUAL, seed, recorder))
@@ -279,13 +210,8 @@ class LockstepSession:
                 if isinstance(event, Evaluation):
                     self.store.book("press", PRESS_S, PRESS_S, episode.id)
         for one, recorder in stored:
-            self._ingest(one, np.array(recorder.reward, np.float32), mark)
-        self.watcher.episode(episode, mark)
-
-    def _ingest(self, episode: Episode, reward: Float32, mark: bool | None) -> None:
-        failed = episode.role is Role.DEMONSTRATION and mark is False
-        given = reward if self.config.reward == "task" else None
-        self.learner.ingest(episode, given, imitate=not failed)
+            self.study.ingest(one, np.array(recorder.reward, np.float32), mark)
+        self.study.watcher.episode(episode, mark)
 
     # -- preferences ---------------------------------------------------------------------------------
 
@@ -294,22 +220,8 @@ class LockstepSession:
         It is committed as a whole, so that a run that was killed asks it once."""
         if Kind.PREFERENCES not in self.kinds or int(self.store.meta(_ASKED) or 0) >= online:
             return
-        schedule, config = self.config.schedule, self.config
-        round_index = max(0, online // schedule.episodes_per_fit - 1)
-        count = label_demand(round_index, schedule.pairs_first, schedule.pairs_last, schedule.pairs_decay)
-        asked = self.store.queries()
-        compare: Callable[[Sequence[Segment], Sequence[Segment]], NDArray[np.float64]] | None = None
-        if self.learner.reward.version > 0:
-            compare = self._disagreement
-        queries = select_queries(
-            list(self.learner.episodes.values()),
-            asked,
-            compare,
-            count,
-            config.queries,
-            generator(config.seed, Purpose.QUERY, online),
-            lambda left, right: derived_id(config.seed, "pair", online, left, right),
-        )
+        config = self.config
+        queries = self.study.choose_pairs(online, self.study.demand(online))
         with self.store.transaction():
             for index, query in enumerate(queries):
                 self._answer(query, generator(config.seed, Purpose.ANSWER, online, index), online)
@@ -329,39 +241,9 @@ class LockstepSession:
         self.store.add_feedback(answer)
         self.store.book("pair", PAIR_S, PAIR_S)
 
-    def _disagreement(self, left: Sequence[Segment], right: Sequence[Segment]) -> NDArray[np.float64]:
-        return np.asarray(self.learner.reward.disagreement(left, right, self.learner.episodes))
-
     def _clip(self, segment: Segment) -> Scene:
         rows = self.learner.episodes[segment.episode].scenes
         return Scene.unpack(rows[segment.start + 1 : segment.start + segment.length + 1], self._objects)
-
-    # -- going on ------------------------------------------------------------------------------------
-
-    def marks(self) -> dict[int, bool]:
-        """Episode id -> the operator's mark, of those that were marked."""
-        events = self.store.feedback({Kind.OUTCOMES})
-        return {event.episode: event.success for event in events if isinstance(event, Outcome)}
-
-    def to_imitate(self) -> list[Episode]:
-        """Demonstrations that were not marked as failed."""
-        marks = self.marks()
-        return [
-            episode
-            for episode in self.learner.episodes.values()
-            if episode.role is Role.DEMONSTRATION and marks.get(episode.id, True)
-        ]
-
-    def _rebuild(self) -> None:
-        """Take in what the store holds, then the newest checkpoint."""
-        marks = self.marks()
-        rewards = self.store.truth() if self.config.reward == "task" else {}
-        for episode in self.store.episodes():
-            reward = rewards[episode.id].task_reward if rewards else np.zeros(0, np.float32)
-            self._ingest(episode, reward, marks.get(episode.id))
-        saved = self.run.latest_checkpoint()
-        if saved is not None:
-            self.learner.load(saved)
 
     def close(self) -> None:
         """Let go of the physics."""

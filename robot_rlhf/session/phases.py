@@ -5,14 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from enum import Enum
 
-
-class Phase(Enum):
-    """Who has the arm."""
-
-    POLICY = "policy"
-    OPERATOR = "operator"
-    HOLD = "hold"  # nobody: zero velocity under power
-    STOPPED = "stopped"  # latched until cleared
+from robot_rlhf.feedback.messages import Phase
 
 
 class Signal(Enum):

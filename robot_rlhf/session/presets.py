@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from robot_rlhf.learning.policy_config import SACConfig
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
@@ -15,3 +17,19 @@ def preset(task: str) -> RunConfig:
             sac=SACConfig(critic_warmup_updates=400, actor_average=0.99),
         )
     return RunConfig(task=task)
+
+
+def live_preset(task: str) -> RunConfig:
+    """The config for a person at a console: some ten minutes, few demonstrations, and success shown as it
+    rises."""
+    config = preset(task)
+    schedule = replace(
+        config.schedule,
+        demonstrations=3,
+        episodes=24,
+        warmup_episodes=1,
+        takeover_seconds=3600.0,
+        evaluate_every=6,
+        final_episodes=50,
+    )
+    return replace(config, operator="console", schedule=schedule)

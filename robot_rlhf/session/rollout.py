@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.feedback.messages import Phase
 from robot_rlhf.feedback.operator import SimulatedOperator
 from robot_rlhf.feedback.types import Driver, OperatorInput, Press
-from robot_rlhf.session.phases import Phase, Signal, following
+from robot_rlhf.session.drive import HANDBACK_S
+from robot_rlhf.session.phases import Signal, following
 from sim.env import EnvState, TaskEnv
 
 Float32 = NDArray[np.float32]
 Policy = Callable[[Float32], Float32]
 """obs (n,) -> action (m,) in [-1, 1]."""
 
-HANDBACK_S = 0.3  # the arm holds still this long between the operator's release and the policy
+Outcome = tuple[Float32, float, bool, bool, dict[str, Any]]
 
 
 @dataclass
@@ -37,7 +40,11 @@ class Recorder:
 
     def step(self, env: TaskEnv, action: Float32, proposed: Float32 | None, driver: Driver) -> Float32:
         """Act, and write down what was executed. Returns the next observation."""
-        obs, reward, self.terminated, self.truncated, info = env.step(action)
+        return self.note(env, env.step(action), proposed, driver)
+
+    def note(self, env: TaskEnv, outcome: Outcome, proposed: Float32 | None, driver: Driver) -> Float32:
+        """Write down what a step came to, as `TaskEnv.step` returns it. Returns the next observation."""
+        obs, reward, self.terminated, self.truncated, info = outcome
         self.action.append(info["executed"])
         self.proposed.append(np.full_like(info["executed"], np.nan) if proposed is None else proposed)
         self.driver.append(driver)
@@ -147,16 +154,16 @@ def counterfactual(side: TaskEnv, taken: TakenOver, policy: Policy) -> Recorder:
 
 
 def noised_replay(
-    side: TaskEnv, demonstration: Recorder, seed: int, noise: float, rng: np.random.Generator
+    side: TaskEnv, actions: Sequence[Float32] | Float32, seed: int, noise: float, rng: np.random.Generator
 ) -> Recorder:
-    """The demonstration's actions again from its start, a share `noise` of the time replaced by random
+    """A demonstration's actions again from its start, a share `noise` of the time replaced by random
     ones held for a moment: a worse way to do the same (Brown et al. 2019, D-REX)."""
     obs, _ = side.reset(seed=seed)
     recorder = Recorder([obs], [side.scene.pack()])
     axes = side.axes
     held = 0
     random = np.zeros(axes, dtype=np.float32)
-    for action in demonstration.action:
+    for action in actions:
         if held == 0 and rng.random() < noise / 5:
             held, random = 5, rng.uniform(-1, 1, axes).astype(np.float32)
         recorder.step(side, random if held else action, None, Driver.POLICY)

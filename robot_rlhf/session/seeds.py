@@ -23,6 +23,7 @@ class Purpose(IntEnum):
     NOISE = 9
     EVALUATION = 10
     CHUNKED = 11
+    EXPLORE = 12
 
 
 def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:

@@ -337,7 +337,7 @@ class TestTheIdealOperator:
 
 def test_the_opinion_itself_never_reaches_a_message() -> None:
     """An input has room for hands and buttons alone, and shifting every opinion changes none of them."""
-    assert set(OperatorInput.__struct_fields__) == {"stick", "grip", "takeover", "press"}
+    assert set(OperatorInput.__struct_fields__) == {"stick", "yaw", "grip", "takeover", "press"}
     worth = np.cumsum(np.random.default_rng(5).normal(0.0, 0.03, 200))
     said = []
     for shift in (0.0, 8.0):

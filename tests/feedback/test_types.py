@@ -87,7 +87,8 @@ def test_derived_ids_stay_the_same_between_versions() -> None:
 
 
 @pytest.mark.parametrize(
-    "fields", [{"stick": (0.0, 1.1, 0.0)}, {"stick": (float("nan"), 0.0, 0.0)}, {"grip": -2.0}]
+    "fields",
+    [{"stick": (0.0, 1.1, 0.0)}, {"stick": (float("nan"), 0.0, 0.0)}, {"yaw": -1.5}, {"grip": -2.0}],
 )
 def test_hands_cannot_push_a_stick_past_its_end(fields: dict[str, object]) -> None:
     with pytest.raises(ValueError, match=next(iter(fields))):
@@ -95,5 +96,5 @@ def test_hands_cannot_push_a_stick_past_its_end(fields: dict[str, object]) -> No
 
 
 def test_hands_travel_as_json() -> None:
-    hands = OperatorInput(stick=(0.5, -1.0, 0.0), grip=1.0, takeover=True, press=Press.GOOD)
+    hands = OperatorInput(stick=(0.5, -1.0, 0.0), yaw=-0.25, grip=1.0, takeover=True, press=Press.GOOD)
     assert msgspec.json.decode(msgspec.json.encode(hands), type=OperatorInput) == hands

@@ -36,8 +36,9 @@ from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.reward_model import FitReport
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.learner import Learner, shuffled
-from robot_rlhf.session.lockstep import LockstepSession, Watcher
+from robot_rlhf.session.lockstep import LockstepSession
 from robot_rlhf.session.run_folder import RunFolder
+from robot_rlhf.session.study import Watcher
 from sim.env import TaskEnv
 
 Tiny = Callable[..., RunConfig]
@@ -98,7 +99,13 @@ def complete(folder: Path, config: RunConfig) -> Ended:
         learner = session.learner
         policy, reward = learner.sac.state(), learner.reward.state()
         return Ended(
-            folder, config, policy, reward, session.environment_steps, tuple(listener.told), listener.fits
+            folder,
+            config,
+            policy,
+            reward,
+            session.study.environment_steps,
+            tuple(listener.told),
+            listener.fits,
         )
     finally:
         session.close()
@@ -237,7 +244,7 @@ class TestEvents:
                 "executed",
                 "counterfactual",
             ),
-            *("query", "left", "right", "choice", "response_s", "step", "good", "success"),
+            *("query", "left", "right", "choice", "response_s", "replays", "step", "good", "success"),
         }
 
 

@@ -6,7 +6,8 @@ from itertools import product
 
 import pytest
 
-from robot_rlhf.session.phases import TABLE, Phase, Signal, following
+from robot_rlhf.feedback.messages import Phase
+from robot_rlhf.session.phases import TABLE, Signal, following
 
 POLICY, OPERATOR, HOLD, STOPPED = Phase.POLICY, Phase.OPERATOR, Phase.HOLD, Phase.STOPPED
 

@@ -12,8 +12,8 @@ from hardware.scene import Scene
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.operator import OperatorConfig, SimulatedOperator
 from robot_rlhf.feedback.types import Driver, OperatorInput, Press
+from robot_rlhf.session.drive import HANDBACK_S
 from robot_rlhf.session.rollout import (
-    HANDBACK_S,
     Float32,
     Recorder,
     Rollout,
@@ -187,7 +187,7 @@ def demonstration(env: TaskEnv) -> Recorder:
 
 
 def test_a_replay_without_noise_is_the_demonstration_again(demonstration: Recorder, side: TaskEnv) -> None:
-    again = noised_replay(side, demonstration, 4, 0.0, np.random.default_rng(0))
+    again = noised_replay(side, demonstration.action, 4, 0.0, np.random.default_rng(0))
     np.testing.assert_array_equal(again.scenes[0], demonstration.scenes[0])
     np.testing.assert_allclose(again.scenes, demonstration.scenes, atol=1e-4)
 
@@ -196,7 +196,7 @@ def test_more_noise_leads_a_replay_further_astray(demonstration: Recorder, side:
     def strayed_m(noise: float) -> float:
         gaps = []
         for seed in range(4):
-            again = noised_replay(side, demonstration, 4, noise, np.random.default_rng(seed))
+            again = noised_replay(side, demonstration.action, 4, noise, np.random.default_rng(seed))
             tools = [
                 Scene.unpack(np.stack(one.scenes), ["cube"]).tool_pos_m for one in (again, demonstration)
             ]
@@ -207,6 +207,7 @@ def test_more_noise_leads_a_replay_further_astray(demonstration: Recorder, side:
 
 
 def test_a_replay_is_as_long_and_follows_from_its_generator(demonstration: Recorder, side: TaskEnv) -> None:
-    one, other = (noised_replay(side, demonstration, 4, 0.5, np.random.default_rng(1)) for _ in range(2))
+    shown = demonstration.action
+    one, other = (noised_replay(side, shown, 4, 0.5, np.random.default_rng(1)) for _ in range(2))
     assert len(one.action) == len(demonstration.action)
     np.testing.assert_array_equal(one.scenes, other.scenes)

@@ -1,0 +1,211 @@
+"""What runs in real time: sessions with a console, free driving, recording; and the processes beside them."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from hardware.security import Role, ServerSecurity
+from robot_rlhf.commands.arguments import Record, Teleop
+from robot_rlhf.commands.extras import missing
+from robot_rlhf.commands.keys import make_key
+from robot_rlhf.feedback.episode import Episode
+from robot_rlhf.feedback.episode import Role as EpisodeRole
+from robot_rlhf.feedback.messages import Stage
+from robot_rlhf.feedback.queries import Disagreement, select_queries
+from robot_rlhf.feedback.store import Store
+from robot_rlhf.feedback.types import Query, Segment, derived_id
+from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.desk import Desk
+from robot_rlhf.session.labelling import LabelSession
+from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.live import LiveSession
+from robot_rlhf.session.presets import live_preset
+from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
+from robot_rlhf.session.seeds import Purpose, generator
+from robot_rlhf.session.stream import Stream
+from sim.description import describe
+from sim.task import make_task
+
+_LOCAL_KEY = "console-here"
+_RESTARTS = 3
+_SWITCH_S = 0.0005  # how long another thread of this process may keep the control thread waiting
+
+
+@dataclass(frozen=True)
+class Wire:
+    """Where consoles connect, who may, and whether one is opened here."""
+
+    bind: str
+    keys: Path | None
+    window: bool
+    console: tuple[str, ...] = ()
+    """Words for the console that is opened here."""
+
+    @property
+    def security(self) -> ServerSecurity | None:
+        """Raises SecurityError where the folder holds no keys."""
+        return None if self.keys is None else ServerSecurity(self.keys)
+
+
+def train_live(path: Path, config: RunConfig, wire: Wire) -> bool:
+    """Go on with the run at `path` until it is done; False where its operator left before."""
+    command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
+    with _session(path, config, wire, learner=command) as session:
+        if config.operator == "simulated":
+            words = ["-m", "robot_rlhf.commands.live_operator", str(path), session.stream.address]
+            return _accompanied(session, words, is_window=False)
+        return _accompanied(session, _window(session, wire), is_window=True)
+
+
+def record(path: Path, config: RunConfig, wire: Wire) -> bool:
+    """Record the demonstrations that are lacking at `path`; False where the operator left before."""
+    with _session(path, config, wire, learner=None) as session:
+        return _accompanied(session, _window(session, wire), is_window=True)
+
+
+def teleop(config: RunConfig, wire: Wire) -> None:
+    """Drive freely until the operator leaves; nothing is kept."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "teleop"
+        RunFolder.create(path, config).close()
+        with _session(path, config, wire, learner=None, free=True) as session:
+            _accompanied(session, _window(session, wire), is_window=True)
+
+
+def label(path: Path, pairs: int, wire: Wire) -> None:
+    """Have a run judged that is over: up to `pairs` open pairs, and every episode."""
+    config = read_config(path)
+    with Store.open_readonly(path / DATABASE) as store:
+        episodes = [one for one in store.episodes() if one.role is not EpisodeRole.COUNTERFACTUAL]
+        asked = store.queries()
+        lacking = max(0, pairs - len(store.queries(answered=False)))
+    if not episodes:
+        raise RunError(f"{path} has no episodes yet: there is nothing to judge")
+    queries = _chosen(path, config, episodes, asked, lacking)
+    with contextlib.ExitStack() as stack:
+        stream = Stream(wire.bind, wire.security)
+        stack.callback(stream.close)
+        desk = Desk(path / DATABASE, stream)
+        stack.callback(desk.close)
+        session = LabelSession(
+            config,
+            describe(make_task(config.task)),
+            stream,
+            desk,
+            name=path.name,
+            row=episodes[-1].scenes[-1],
+            queries=tuple(queries),
+        )
+        _accompanied(session, _window(session, wire), is_window=True)
+
+
+def _chosen(
+    path: Path, config: RunConfig, episodes: Sequence[Episode], asked: Sequence[Query], count: int
+) -> list[Query]:
+    """New pairs, by disagreement where there is a reward model and torch to ask it with."""
+    compare: Disagreement | None = None
+    if not missing("learn"):
+        from robot_rlhf.commands.trained import read_learner
+
+        learner = read_learner(path)[1]
+        if learner is not None and learner.reward.version > 0:
+            known, reward = {episode.id: episode for episode in episodes}, learner.reward
+            compare = lambda left, right: reward.disagreement(left, right, known)  # noqa: E731
+    rng = generator(config.seed, Purpose.QUERY, 10**6 + len(asked))
+
+    def named(left: Segment, right: Segment) -> str:
+        return derived_id(config.seed, "label", len(asked), left, right)
+
+    return select_queries(episodes, asked, compare, count, config.queries, rng, named)
+
+
+@contextlib.contextmanager
+def _session(
+    path: Path, config: RunConfig, wire: Wire, learner: Sequence[str] | None, free: bool = False
+) -> Iterator[LiveSession]:
+    sys.setswitchinterval(_SWITCH_S)
+    with contextlib.ExitStack() as stack:
+        stream = Stream(wire.bind, wire.security)
+        stack.callback(stream.close)
+        description = describe(make_task(config.task))
+        desk = Desk(path / DATABASE, stream)
+        stack.callback(desk.close)
+        link = None if learner is None else LearnerLink(learner)
+        session = LiveSession(config, description, stream, desk, link, name=path.name, teleop=free)
+        stack.callback(session.close)
+        gc.collect()
+        gc.freeze()  # what is here now stays: the collector need not look at it again
+        yield session
+
+
+def _window(session: LiveSession | LabelSession, wire: Wire) -> list[str]:
+    """The words that open a console here; none where there shall be none."""
+    address = session.stream.address
+    if not wire.window:
+        key = " --key FILE" if wire.keys else ""
+        print(
+            f"robot-rlhf: consoles connect with: robot-rlhf console --connect {address}{key}", file=sys.stderr
+        )
+        return []
+    words = ["-m", "robot_rlhf.cli", "console", "--connect", address, *wire.console]
+    if wire.keys is not None:
+        file = wire.keys / f"{_LOCAL_KEY}.key"
+        if not file.exists():
+            file = Path(make_key(wire.keys, _LOCAL_KEY, Role.OPERATOR).file)
+        words += ["--key", str(file)]
+    return words
+
+
+def _accompanied(session: LiveSession | LabelSession, words: Sequence[str], is_window: bool) -> bool:
+    """Run the session with a process at the other end of its wire; whether it came to its end."""
+    process: subprocess.Popen[bytes] | None = None
+    starts = 0
+    try:
+        while not session.over:
+            session.step()
+            done = session.stage is Stage.DONE
+            if not words:
+                if done and (not session.stream.consoles or not is_window):
+                    break
+                continue
+            code = None if process is None else process.poll()
+            if process is None or (code and starts <= _RESTARTS and not done):
+                process = _start(words)
+                starts += 1
+            elif code is not None and (done or session.stage is not Stage.EVALUATING):
+                break  # whoever closes the window while the policy is measured still gets a report
+        return session.stage is Stage.DONE
+    finally:
+        if process is not None and process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(3.0)
+            process.kill()
+            process.wait()
+
+
+def _start(words: Sequence[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen([sys.executable, *words], stdin=subprocess.DEVNULL)
+
+
+def free(asked: Teleop) -> RunConfig:
+    """The config of free driving."""
+    return replace(live_preset(asked.task), seed=asked.seed)
+
+
+def recording(asked: Record) -> RunConfig:
+    """The config of a run that begins with recorded demonstrations. One that is there keeps its own, but
+    for their number."""
+    config = live_preset(asked.task) if not RunFolder.is_begun(asked.folder) else read_config(asked.folder)
+    if config.task != asked.task:
+        raise RunError(f"{asked.folder} is about {config.task}, not {asked.task}: choose another --out")
+    schedule = replace(config.schedule, demonstrations=asked.demonstrations)
+    return replace(config, seed=asked.seed, schedule=schedule)

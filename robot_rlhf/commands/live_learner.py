@@ -1,0 +1,313 @@
+"""The learner of a live session, in a process of its own: reads the run's store, learns, answers.
+
+It is niced, has one thread and never touches the arm. All that it wants written it sends to the session.
+Killed at any moment, it goes on from the store and its newest checkpoint when it is started anew.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hardware.transport import Client, Expired, wait
+from robot_rlhf.commands.onlooker import Onlooker, settle_log
+from robot_rlhf.commands.train import conclude, planned_steps
+from robot_rlhf.feedback import store_codec as codec
+from robot_rlhf.feedback.episode import Role
+from robot_rlhf.feedback.store import Store, StoreError
+from robot_rlhf.learning.checkpoint import CheckpointError
+from robot_rlhf.learning.reward_fit import FitError
+from robot_rlhf.learning.snapshot import Snapshot
+from robot_rlhf.report.files import REPORT
+from robot_rlhf.report.metrics import Candidate, MetricsLog
+from robot_rlhf.report.progress import Progress
+from robot_rlhf.session import learner_messages as lm
+from robot_rlhf.session.evaluation import Result
+from robot_rlhf.session.learner_link import ADDRESS, MAX_BYTES, TOKEN
+from robot_rlhf.session.rollout import Recorder, TakenOver, counterfactual, noised_replay
+from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
+from robot_rlhf.session.seeds import Purpose, generator
+from robot_rlhf.session.study import Study
+from sim.env import TaskEnv
+
+NICENESS = 10
+ROLLOUT_SHARE, ROLLOUT_START_S = 0.1, 5.0
+"""Rollouts for takeovers may take this share of the learner's time, and so much at the beginning."""
+ANSWERS_FOR_A_FIT = 5
+"""So many new answers bring a fit forward."""
+_BURST = 20  # gradient updates between two looks at the mail
+_TOLD_EVERY_S = 5.0
+_PUBLISHED_EVERY_S = 1.0
+_IDLE_NS = 50_000_000
+_KEPT_POLICIES = 64
+
+
+class LiveLearner:
+    """One run's learner at the end of a line to its session."""
+
+    def __init__(self, run: RunFolder, line: Client[lm.ToLearner], token: str) -> None:
+        self._run, self._config = run, run.config
+        self._env = TaskEnv(run.config.task, run.config.control_hz)
+        self._study = Study(run, self._env.obs_size, self._env.axes)
+        self._line = line
+        self._began = self._finishing = self._ended = self.over = False
+        self._stale = self._anew = False  # there is something new in the store, or all of it is
+        self._answers = 0  # preferences since the last fit
+        self._counted = run.store.counts()
+        self._policies: dict[int, Snapshot] = {}
+        self._number = 0
+        self._published_s = self._told_s = 0.0
+        self._saved_at = -1
+        self._rollout_s, self._started_s = 0.0, time.monotonic()
+        self._line.send(lm.Ready(token=token, cloned=self._study.learner.cloned))
+        if self._study.learner.cloned:
+            self._publish()
+
+    def run(self) -> None:
+        """Until the session has had enough."""
+        past = settle_log(self._run.path, self._study.learner)
+        with MetricsLog(self._run.path) as log, Progress(planned_steps(self._config)) as progress:
+            watcher = _Reporter(self._study, log, progress, past, self._note)
+            watcher.line, self._study.watcher = self._line, watcher
+            while not self.over:
+                busy = self._work(watcher)
+                wait([self._line], time.monotonic_ns() + (0 if busy else _IDLE_NS))
+                self._read_mail()
+
+    # -- the line ----------------------------------------------------------------------------------------
+
+    def _note(self, key: str, value: str) -> None:
+        self._line.send(lm.Note(key=key, value=value))
+
+    def _read_mail(self) -> None:
+        while (got := self._line.receive()) is not None and not isinstance(got, Expired):
+            match got.message:
+                case lm.Stored(anew=anew):
+                    self._stale = True
+                    self._anew = self._anew or anew
+                    self._count_answers()
+                case lm.Begin():
+                    self._began = True
+                case lm.RollOut():
+                    self._roll_out(got.message)
+                case lm.Worsen():
+                    self._worsen(got.message)
+                case lm.MorePairs(count=count):
+                    self._ask(count)
+                case lm.Finish():
+                    self._finishing = True
+                case lm.Quit():
+                    self._save()
+                    _deliver(self._line)
+                    self.over = True
+                case lm.Heard():
+                    pass
+
+    def _count_answers(self) -> None:
+        counts = self._run.store.counts()
+        self._answers += sum(counts.values()) - sum(self._counted.values())
+        self._counted = counts
+
+    def _take_in(self) -> None:
+        """What was stored since the last time."""
+        study = self._study
+        if self._anew:
+            study.rebuild()
+        else:
+            store = self._run.store
+            known = study.learner.episodes.keys() | store.removed()
+            fresh = [id for id in store.episode_steps() if id not in known]
+            marks = study.marks()
+            for episode in study.take_in(fresh):
+                if episode.role is not Role.COUNTERFACTUAL:
+                    study.watcher.episode(episode, marks.get(episode.id))
+        self._stale = self._anew = False
+
+    def _publish(self) -> None:
+        self._number += 1
+        snapshot = self._study.learner.snapshot()
+        self._policies[self._number] = snapshot
+        self._policies.pop(self._number - _KEPT_POLICIES, None)
+        self._line.send(lm.Policy(number=self._number, data=snapshot.to_bytes()))
+        self._published_s = time.monotonic()
+
+    def _save(self) -> None:
+        def enter(step: int, path: Path) -> None:
+            self._line.request(lm.Written(step=step, name=f"{path.parent.name}/{path.name}"))
+
+        self._study.save(enter)
+
+    # -- learning ----------------------------------------------------------------------------------------
+
+    def _work(self, watcher: _Reporter) -> bool:
+        """Do a little of what is due; whether there is more."""
+        study = self._study
+        if self._stale:
+            self._take_in()
+        if self._ended:
+            return False
+        if not self._began:
+            watcher.idle("waiting for demonstrations")
+            return False
+        online = study.count(Role.ONLINE)
+        if not study.learner.cloned:
+            study.clone()
+            self._publish()
+            return True
+        enough = self._answers >= ANSWERS_FOR_A_FIT and study.learner.fitted_at >= 0
+        if study.judged and (study.fit_due(online) or enough):
+            self._answers = 0
+            if study.fit(online):
+                self._save()
+                self._publish()
+                self._ask(study.demand(online) if online else 0)
+                return True
+        owed = study.owed(online)
+        if owed > 0:
+            now = time.monotonic()
+            tell = now - self._told_s > _TOLD_EVERY_S or owed <= _BURST
+            self._told_s = now if tell else self._told_s
+            study.train(min(owed, _BURST), tell=tell)
+            if now - self._published_s > _PUBLISHED_EVERY_S or owed <= _BURST:
+                self._publish()
+                watcher.tell()
+            return True
+        if online % self._config.schedule.episodes_per_fit == 0 and online > self._saved_at:
+            self._saved_at = online
+            self._save()
+            if online and not self._finishing:
+                watcher.checkpoint(online)
+        if self._finishing:
+            self._save()
+            conclude(study, watcher, self._note)
+            self._line.request(lm.Ended(report=str(self._run.path / REPORT)))
+            self._ended = True
+            watcher.idle("finished")
+            return False
+        watcher.idle("waiting for the next episode")
+        return False
+
+    def _ask(self, count: int) -> None:
+        """Choose pairs, so that `count` are open."""
+        open_now = len(self._run.store.queries(answered=False))
+        online = self._study.count(Role.ONLINE)
+        if count <= open_now or online == 0 or self._study.learner.reward.version == 0:
+            return
+        queries = self._study.choose_pairs(online, count - open_now)
+        self._line.send(lm.Asked(queries=tuple(queries)))
+
+    # -- rollouts ----------------------------------------------------------------------------------------
+
+    def _roll_out(self, job: lm.RollOut) -> None:
+        """What the policy of that moment would have done; nothing where the budget is spent."""
+        snapshot, began = self._policies.get(job.policy), time.monotonic()
+        budget_s = ROLLOUT_START_S + ROLLOUT_SHARE * (began - self._started_s)
+        if snapshot is None or self._rollout_s > budget_s:
+            self._line.request(lm.RolledOut(job=job.job, episodes=(), truths=()))
+            return
+        rng = None if job.deterministic else generator(self._config.seed, Purpose.EXPLORE, job.episode)
+        moment = TakenOver(0, job.length, job.state)
+        recorder = counterfactual(self._env, moment, lambda obs: snapshot.act(obs, rng))
+        self._answer(job.job, [(job.episode, job.seed, recorder)])
+        self._rollout_s += time.monotonic() - began
+
+    def _worsen(self, job: lm.Worsen) -> None:
+        shown = self._run.store.episode(job.demonstration)
+        worse = []
+        for index, id in enumerate(job.episodes):
+            rng = generator(self._config.seed, Purpose.NOISE, shown.id, index)
+            noise = 0.25 + 0.75 * index / max(1, len(job.episodes) - 1)
+            recorder = noised_replay(self._env, shown.action, shown.seed, noise, rng)
+            worse.append((id, shown.seed, recorder))
+        self._answer(job.job, worse)
+
+    def _answer(self, job: int, rolled: list[tuple[int, int, Recorder]]) -> None:
+        version = self._study.learner.version
+        episodes = [
+            recorder.episode(id, Role.COUNTERFACTUAL, self._config.task, seed, version)
+            for id, seed, recorder in rolled
+        ]
+        truths = [
+            (codec.reward_bytes(np.array(recorder.reward, np.float32), episode), recorder.success)
+            for (_, _, recorder), episode in zip(rolled, episodes, strict=True)
+        ]
+        packed = tuple(codec.encode_episode(episode) for episode in episodes)
+        self._line.request(lm.RolledOut(job=job, episodes=packed, truths=tuple(truths)))
+
+    def close(self) -> None:
+        """Let go of the physics."""
+        self._env.close()
+
+
+class _Reporter(Onlooker):
+    """An onlooker that also tells the session, for its consoles."""
+
+    line: Client[lm.ToLearner]
+
+    def phase(self, name: str) -> None:
+        super().phase(name)
+        self.tell()
+
+    def idle(self, what: str) -> None:
+        """There is nothing to do, and why."""
+        if what != self.doing:
+            self.phase(what)
+
+    def tell(self) -> None:
+        """What the learner is about."""
+        learner = self.study.learner
+        self.line.send(
+            lm.Doing(what=self.doing, updates=learner.sac.updates, reward_version=learner.reward.version)
+        )
+
+    def record(self, who: Candidate, result: Result, final: bool) -> None:
+        super().record(who, result, final)
+        if who == "policy":
+            online = self.study.count(Role.ONLINE)
+            self.line.send(
+                lm.Evaluated(
+                    after=online, successes=result.succeeded, episodes=len(result.successes), final=final
+                )
+            )
+
+
+def _deliver(line: Client[lm.ToLearner]) -> None:
+    """Wait until all that must arrive has, for 5 s at most."""
+    deadline_ns = time.monotonic_ns() + 5_000_000_000
+    while line.pending and time.monotonic_ns() < deadline_ns:
+        wait([line], deadline_ns)
+        line.receive()
+
+
+def main() -> int:
+    """`python -m robot_rlhf.commands.live_learner RUN`, started by a live session."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it tells us
+    os.nice(NICENESS)
+    path, address, token = Path(sys.argv[1]), os.environ[ADDRESS], os.environ[TOKEN]
+    line: Client[lm.ToLearner] = Client(
+        address, lm.ToLearner, security=None, max_bytes=MAX_BYTES, max_send_bytes=MAX_BYTES, hwm=1000
+    )
+    try:
+        config = read_config(path)
+        torch.set_num_threads(config.threads)
+        with Store.open_readonly(path / DATABASE) as store:
+            learner = LiveLearner(RunFolder(path, config, store), line, token)
+            try:
+                learner.run()
+            finally:
+                learner.close()
+    except (RunError, StoreError, CheckpointError, FitError, FloatingPointError) as error:
+        line.request(lm.Failed(reason=f"the learner cannot go on: {error}"))
+        _deliver(line)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

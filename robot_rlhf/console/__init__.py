@@ -1,0 +1,1 @@
+"""The operator's console: a window that shows what arrives on the wire and says what the person does."""

@@ -1,0 +1,119 @@
+"""A policy as the control loop runs it: plain arrays, no torch, swapped whole between two steps.
+
+It holds the explorer, the averaged actor that will be deployed, and the reward model that judged them,
+and computes with NumPy what the networks of `networks.py` and `reward_network.py` compute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import load, save
+
+Float32 = NDArray[np.float32]
+
+_EPSILON = np.float32(1e-5)  # torch's, inside the root of a layer norm
+FORMAT = "robot-rlhf-policy-1"
+
+
+class SnapshotError(Exception):
+    """Bytes that are no policy of this version; the message says what does not fit."""
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """A perceptron with LayerNorm (without gain) and ReLU: weights (inputs, outputs) and biases."""
+
+    weights: tuple[Float32, ...]
+    biases: tuple[Float32, ...]
+
+    def __call__(self, x: Float32) -> Float32:
+        """(..., inputs) -> (..., outputs); a leading dimension of the weights is an ensemble's."""
+        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
+            x = x @ weight + bias
+            x = x - x.mean(axis=-1, keepdims=True)
+            x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + _EPSILON)
+            x = np.maximum(x, 0.0)
+        return np.asarray(x @ self.weights[-1] + self.biases[-1], dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """Version `version` of a policy. `act` and `reward` take raw observations (n,)."""
+
+    version: int
+    tensors: Mapping[str, NDArray[np.float32]]
+    explorer: Layers
+    deployed: Layers
+    judge: Layers | None
+
+    @staticmethod
+    def of(tensors: Mapping[str, NDArray[np.float32]]) -> Snapshot:
+        """From named arrays, as `SAC.snapshot` and `RewardModel.snapshot` give them. Raises
+        SnapshotError."""
+        try:
+            if not all(np.isfinite(value).all() for value in tensors.values()):
+                raise SnapshotError("the policy holds numbers that are not finite")
+            judge = _layers(tensors, "judge.") if "judge.mean" in tensors else None
+            return Snapshot(
+                int(tensors["version"][0]),
+                tensors,
+                _layers(tensors, "explorer."),
+                _layers(tensors, "deployed."),
+                judge,
+            )
+        except (KeyError, ValueError) as error:
+            raise SnapshotError(f"this is no policy: {error}") from error
+
+    @staticmethod
+    def from_bytes(data: bytes) -> Snapshot:
+        """The inverse of `to_bytes`. Raises SnapshotError."""
+        try:
+            tensors = load(data)
+        except Exception as error:  # safetensors has an exception type of its own, which it does not export
+            raise SnapshotError(f"this is no policy: {error}") from error
+        return Snapshot.of(tensors)
+
+    def to_bytes(self) -> bytes:
+        """As a safetensors file."""
+        return bytes(save(dict(self.tensors), metadata={"format": FORMAT}))
+
+    def act(self, obs: Float32, rng: np.random.Generator | None) -> Float32:
+        """The action (m,) in [-1, 1]: a sample of the explorer, or without `rng` what the deployed actor
+        does. Raises FloatingPointError rather than return a NaN."""
+        t = self.tensors
+        clip = t["obs.clip"]
+        rows = np.clip((obs - t["obs.mean"]) * t["obs.inverse_std"], -clip, clip)
+        out = (self.deployed if rng is None else self.explorer)(rows)
+        mean, raw = np.split(out, 2, axis=-1)
+        if rng is not None:
+            middle, half = t["log_std"]
+            mean = mean + np.exp(middle + half * np.tanh(raw)) * rng.standard_normal(mean.shape)
+        action = np.tanh(mean).astype(np.float32)
+        if not np.isfinite(action).all():
+            raise FloatingPointError(f"the policy answered {action.tolist()} to observation {obs.tolist()}")
+        return action
+
+    def reward(self, obs: Float32, next_obs: Float32) -> Float32 | None:
+        """What the reward model says of transitions (N, n), (N, n), in its standard deviations (N,); None
+        before its first fit."""
+        if self.judge is None:
+            return None
+        t = self.tensors
+        raw = np.concatenate([obs, next_obs - obs], axis=-1)
+        members = np.tanh(self.judge((raw - t["judge.mean"]) / t["judge.std"])[..., 0])
+        mean, std = t["judge.scale"]
+        return np.asarray((members.mean(axis=0) - mean) / std, dtype=np.float32)
+
+
+def _layers(tensors: Mapping[str, NDArray[np.float32]], prefix: str) -> Layers:
+    count = sum(name.startswith(f"{prefix}weights.") for name in tensors)
+    if count == 0:
+        raise KeyError(f"{prefix}weights.0")
+    return Layers(
+        tuple(tensors[f"{prefix}weights.{i}"] for i in range(count)),
+        tuple(tensors[f"{prefix}biases.{i}"] for i in range(count)),
+    )

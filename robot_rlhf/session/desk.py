@@ -1,0 +1,262 @@
+"""The desk where feedback is handed in: written down first, acknowledged then; and what is stored shown.
+
+Everything that touches the store is done by the `Writer`'s thread; what comes of it is handled on the
+thread that calls `settle`.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeAlias
+
+from robot_rlhf.feedback import messages as m
+from robot_rlhf.feedback.episode import Episode
+from robot_rlhf.feedback.operator import MARK_S, PRESS_S
+from robot_rlhf.feedback.store import Store, StoreError
+from robot_rlhf.feedback.store_codec import StoredEvent
+from robot_rlhf.feedback.types import (
+    Demonstration,
+    Evaluation,
+    Outcome,
+    Preference,
+    Query,
+    Segment,
+    Takeover,
+)
+from robot_rlhf.learning.snapshot import Snapshot
+from robot_rlhf.session.stream import Console, Stream
+from robot_rlhf.session.tally import StoredEpisode, Tally
+from robot_rlhf.session.writer import Writer
+
+Answer: TypeAlias = Callable[[m.FromSession], None]
+
+_LISTED = 500
+"""The newest episodes that a list shows."""
+_LONGEST_ANSWER_S = 60.0
+"""No pair is booked for longer: whoever needs more has left the table."""
+
+
+class Desk:
+    """Feedback in, clips out, for one run."""
+
+    def __init__(self, database: Path, stream: Stream) -> None:
+        """Raises StoreError where the store at `database` cannot be opened."""
+        self._stream = stream
+        self.writer = Writer(database)
+        self.tally = Tally()
+        self.next_episode = 0
+        """The id of the next episode, never used before."""
+        self.judge: Snapshot | None = None
+        """Whose reward is shown beside an episode."""
+        self.heard: Callable[[StoredEvent], None] = lambda _: None
+        """Told of every new event, once it is on the disk."""
+        self.news: deque[m.News] = deque(maxlen=_LISTED)
+        self._number = 0
+        self._holders: dict[str, str] = {}  # query -> the console that has it before it
+        self.ready = False
+        """Whether the store has been read."""
+        self.writer.submit(lambda store: (Tally.of(store), store.next_episode_id()), self._read)
+
+    def _read(self, found: tuple[Tally, int]) -> None:
+        self.tally, self.next_episode = found
+        self.ready = True
+
+    def take_id(self) -> int:
+        """An id for an episode that begins."""
+        self.next_episode += 1
+        return self.next_episode - 1
+
+    def tell(self, text: str, episode: int | None = None) -> None:
+        """News for every console."""
+        item = m.News(number=self._number, text=text, episode=episode)
+        self._number += 1
+        self.news.append(item)
+        self._stream.publish(item)
+
+    def settle(self) -> None:
+        """Handle what the store has done."""
+        self.writer.settle()
+
+    def gone(self, console: Console) -> None:
+        """The pairs before a console that left are free for others."""
+        self._holders = {query: by for query, by in self._holders.items() if by != console.token}
+
+    # -- requests ----------------------------------------------------------------------------------------
+
+    def request(self, console: Console, message: m.FromConsole, answer: Answer) -> None:
+        """Answer a request about what is said or stored; anything else is refused."""
+        match message:
+            case m.Say(event=event):
+                self._said(event, answer)
+            case m.AskPairs():
+                self._pairs(console, message, answer)
+            case m.AskClip(episode=episode):
+                judge = self.judge
+                self.writer.submit(
+                    lambda store: _whole(store.episode(episode), judge),
+                    answer,
+                    lambda error: answer(m.Refused(reason=str(error))),
+                )
+            case m.AskEpisodes(first=first):
+                answer(m.Episodes(lines=self._lines(first)))
+            case m.AskNews(first=first):
+                answer(m.NewsSince(news=tuple(item for item in self.news if item.number >= first)))
+            case _:
+                answer(m.Refused(reason=f"{type(message).__name__} means nothing here"))
+
+    def _said(self, event: StoredEvent, answer: Answer) -> None:
+        if isinstance(event, (Demonstration, Takeover)):
+            kind = type(event).__name__.lower()
+            answer(m.Refused(reason=f"a {kind} is recorded by the session, not said"))
+            return
+        self.store(
+            event, lambda: answer(m.Saved(event=event.id)), lambda error: answer(m.Refused(reason=str(error)))
+        )
+
+    def store(
+        self,
+        event: StoredEvent,
+        then: Callable[[], None] = lambda: None,
+        failed: Callable[[StoreError], None] | None = None,
+    ) -> None:
+        """Write an event down, with the operator's time that it took, then tell who listens."""
+
+        def work(store: Store) -> bool:
+            with store.transaction():
+                is_new = store.add_feedback(event)
+                if is_new:
+                    _book(store, event)
+            return is_new
+
+        def stored(is_new: bool) -> None:
+            self.tally.add(event)
+            if is_new:
+                self.tally.operator_s += _seconds(event)
+            if isinstance(event, Preference):
+                self._holders.pop(event.query, None)
+            then()
+            if is_new:
+                self.heard(event)
+
+        self.writer.submit(work, stored, failed)
+
+    def add_queries(self, queries: tuple[Query, ...]) -> None:
+        """Pairs to ask about: written down, then offered."""
+
+        def work(store: Store) -> None:
+            with store.transaction():
+                for query in queries:
+                    store.add_query(query)
+
+        self.writer.submit(work, lambda _: self.tally.add_queries(queries))
+
+    def free_pairs(self) -> list[Query]:
+        """Pairs that wait for an answer and lie before nobody."""
+        return [query for query in self.tally.open_queries if query.id not in self._holders]
+
+    def _pairs(self, console: Console, asked: m.AskPairs, answer: Answer) -> None:
+        open_ids = {query.id for query in self.tally.open_queries}
+        mine = {query for query, by in self._holders.items() if by == console.token} - set(asked.have)
+        chosen = [query for query in self.tally.open_queries if query.id in mine] + self.free_pairs()
+        chosen = [query for query in chosen if query.id in open_ids and query.id not in asked.have]
+        chosen = chosen[: max(0, min(asked.count, 8))]
+        for query in chosen:
+            self._holders[query.id] = console.token
+
+        def work(store: Store) -> tuple[m.Pair, ...]:
+            pairs = []
+            for query in chosen:
+                left, right = (_clip(store.episode(one.episode), one) for one in (query.left, query.right))
+                pairs.append(m.Pair(query=query, left=left, right=right))
+            return tuple(pairs)
+
+        self.writer.submit(
+            work,
+            lambda pairs: answer(m.Pairs(pairs=pairs)),
+            lambda error: answer(m.Refused(reason=str(error))),
+        )
+
+    def _lines(self, first: int) -> tuple[m.EpisodeLine, ...]:
+        tally = self.tally
+        lines = []
+        for episode in list(tally.episodes.values())[-_LISTED:]:
+            mark, removal = tally.mark(episode.id), tally.removal(episode.id)
+            if episode.id >= first:
+                lines.append(
+                    m.EpisodeLine(
+                        episode=episode.id,
+                        role=episode.role.value,
+                        steps=episode.steps,
+                        operator_fraction=episode.operator_fraction,
+                        mark=None if mark is None else mark.success,
+                        mark_id="" if mark is None else mark.id,
+                        removed=removal is not None,
+                        removed_id="" if removal is None else removal.id,
+                    )
+                )
+        return tuple(lines)
+
+    def add_episode(
+        self,
+        episode: Episode,
+        work: Callable[[Store], None],
+        then: Callable[[], None],
+    ) -> None:
+        """Write an episode down by `work`, then list it."""
+        line = StoredEpisode(episode.id, episode.role, episode.length, float(episode.operator_steps.mean()))
+
+        def stored(_: None) -> None:
+            self.tally.add_episode(line)
+            then()
+
+        self.writer.submit(work, stored)
+
+    def close(self) -> None:
+        """Finish writing, then close the store."""
+        self.writer.close()
+
+
+def _seconds(event: StoredEvent) -> float:
+    """Active operator seconds that saying this took."""
+    match event:
+        case Preference(response_s=response_s):
+            return min(max(response_s, 0.0), _LONGEST_ANSWER_S)
+        case Evaluation():
+            return PRESS_S
+        case Outcome():
+            return MARK_S
+        case _:
+            return 0.0
+
+
+def _book(store: Store, event: StoredEvent) -> None:
+    seconds = _seconds(event)
+    match event:
+        case Preference():
+            store.book("pair", seconds, seconds)
+        case Evaluation(episode=episode):
+            store.book("press", seconds, seconds, episode)
+        case Outcome(episode=episode):
+            store.book("mark", seconds, seconds, episode)
+        case _:
+            pass
+
+
+def _clip(episode: Episode, segment: Segment) -> m.Clip:
+    """The moments of a segment, from before its first step to after its last."""
+    stop = segment.start + segment.length
+    rows = episode.scenes[segment.start : stop + 1]
+    return m.Clip(
+        segment=segment,
+        count=len(rows),
+        rows=rows.astype("<f4").tobytes(),
+        driver=episode.driver[segment.start : stop].tobytes(),
+    )
+
+
+def _whole(episode: Episode, judge: Snapshot | None) -> m.Episode:
+    clip = _clip(episode, Segment(episode.id, 0, episode.length))
+    reward = None if judge is None else judge.reward(episode.obs[:-1], episode.obs[1:])
+    return m.Episode(clip=clip, reward=() if reward is None else tuple(float(one) for one in reward))

@@ -1,0 +1,184 @@
+"""The learning half of a session: what the store holds, what the learner makes of it, and what is due next.
+
+It follows from the store alone where a run stands, so that one that was killed goes on from there. No arm
+and no operator: a lockstep session has a study beside its arm, a live one in a process of its own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.feedback.queries import label_demand, select_queries
+from robot_rlhf.feedback.store_codec import episodes_of
+from robot_rlhf.feedback.types import Kind, Outcome, Query, Segment, derived_id
+from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
+from robot_rlhf.learning.sac import Metrics
+from robot_rlhf.session.learner import Learner
+from robot_rlhf.session.run_folder import RunFolder
+from robot_rlhf.session.seeds import Purpose, generator
+
+Float32 = NDArray[np.float32]
+
+
+class Watcher:
+    """What a session tells those who look on; every method may be left as it is."""
+
+    def phase(self, name: str) -> None:
+        """A part of the work begins."""
+
+    def episode(self, episode: Episode, mark: bool | None) -> None:
+        """An episode was stored."""
+
+    def fitted(self, report: FitReport) -> None:
+        """The reward model was fitted."""
+
+    def trained(self, metrics: Metrics, updates: int, seconds: float) -> None:
+        """The policy was trained."""
+
+    def checkpoint(self, online: int) -> None:
+        """The learner was saved after so many policy episodes; a good moment to evaluate."""
+
+
+class Study:
+    """A run's learner and all that is known to it."""
+
+    def __init__(self, run: RunFolder, obs_size: int, action_size: int) -> None:
+        self.run, self.config, self.store = run, run.config, run.store
+        self.watcher = Watcher()
+        self.kinds = self.config.kinds
+        self.judged = self.config.reward == "learned"
+        """Whether judgements are of use: they serve the reward model alone."""
+        self.learner = Learner(self.config, obs_size, action_size)
+        self.rebuild()
+        saved = run.latest_checkpoint()
+        if saved is not None:
+            self.learner.load(saved)
+
+    # -- what there is ---------------------------------------------------------------------------------
+
+    def rebuild(self) -> None:
+        """Take in, from nothing, every episode that the store holds and that was not removed."""
+        self.learner.forget_episodes()
+        removed = self.store.removed()
+        self.take_in([id for id in self.store.episode_steps() if id not in removed])
+
+    def take_in(self, ids: Sequence[int]) -> list[Episode]:
+        """Take in stored episodes, and return them."""
+        marks = self.marks()
+        rewards = self.store.truth() if self.config.reward == "task" else {}
+        episodes = self.store.episodes(ids)
+        for episode in episodes:
+            reward = rewards[episode.id].task_reward if rewards else np.zeros(0, np.float32)
+            self.ingest(episode, reward, marks.get(episode.id))
+        return episodes
+
+    def ingest(self, episode: Episode, reward: Float32, mark: bool | None) -> None:
+        """Hand an episode to the learner. `reward` (T,) is the task's own, for the mode that uses it."""
+        failed = episode.role is Role.DEMONSTRATION and mark is False
+        given = reward if self.config.reward == "task" else None
+        self.learner.ingest(episode, given, imitate=not failed)
+
+    def count(self, role: Role) -> int:
+        """Episodes of that role."""
+        return sum(episode.role is role for episode in self.learner.episodes.values())
+
+    @property
+    def environment_steps(self) -> int:
+        """Steps of the arm so far; counterfactuals, which only a simulation can roll out, are not in it."""
+        episodes = self.learner.episodes.values()
+        return sum(episode.length for episode in episodes if episode.role is not Role.COUNTERFACTUAL)
+
+    def marks(self) -> dict[int, bool]:
+        """Episode id -> the operator's mark, of those that were marked."""
+        events = self.store.feedback({Kind.OUTCOMES})
+        return {event.episode: event.success for event in events if isinstance(event, Outcome)}
+
+    def to_imitate(self) -> list[Episode]:
+        """Demonstrations that were not marked as failed."""
+        marks = self.marks()
+        return [
+            episode
+            for episode in self.learner.episodes.values()
+            if episode.role is Role.DEMONSTRATION and marks.get(episode.id, True)
+        ]
+
+    # -- what is due -----------------------------------------------------------------------------------
+
+    def clone(self) -> None:
+        """Start the policy as a clone of the demonstrations."""
+        self.watcher.phase("cloning")
+        self.learner.clone(self.to_imitate())
+
+    def fit_due(self, online: int) -> bool:
+        """Whether a round of pairs and a fit of the reward model are due after `online` policy episodes."""
+        fitted_at = self.learner.fitted_at
+        due = online == 0 or online - fitted_at >= self.config.schedule.episodes_per_fit
+        return self.judged and due and online != fitted_at
+
+    def fit(self, online: int) -> bool:
+        """Fit the reward model to all that was said; False where there is nothing to fit to yet."""
+        known = self.learner.episodes.keys()
+        stored = self.store.feedback(self.kinds, learnable=True)
+        events = [event for event in stored if episodes_of(event) <= known]
+        if not events:
+            return False
+        self.watcher.phase("fitting the reward")
+        try:
+            report = self.learner.refit(events, online)
+        except NothingToFitError:
+            return False  # say, nothing but failures so far: the next round may have more
+        self.watcher.fitted(report)
+        return True
+
+    def owed(self, online: int) -> int:
+        """The gradient updates that the policy's steps so far have earned and not had."""
+        if not self.learner.ready or online < self.config.schedule.warmup_episodes:
+            return 0
+        episodes = self.learner.episodes.values()
+        steps = sum(episode.length for episode in episodes if episode.role is Role.ONLINE)
+        return max(0, steps * self.config.sac.updates_per_step - self.learner.sac.updates)
+
+    def train(self, updates: int, tell: bool = True) -> None:
+        """Gradient updates of the policy; `tell` the watcher what they came to."""
+        self.watcher.phase("learning")
+        began = time.perf_counter()
+        metrics = self.learner.train(updates)
+        if tell:
+            self.watcher.trained(metrics, updates, time.perf_counter() - began)
+
+    def demand(self, online: int) -> int:
+        """How many pairs a round after `online` policy episodes asks for."""
+        schedule = self.config.schedule
+        round_index = max(0, online // schedule.episodes_per_fit - 1)
+        return label_demand(round_index, schedule.pairs_first, schedule.pairs_last, schedule.pairs_decay)
+
+    def choose_pairs(self, online: int, count: int) -> list[Query]:
+        """Up to `count` pairs to ask about, by disagreement once there is a reward model."""
+        compare: Callable[[Sequence[Segment], Sequence[Segment]], NDArray[np.float64]] | None = None
+        if self.learner.reward.version > 0:
+            compare = self._disagreement
+        return select_queries(
+            list(self.learner.episodes.values()),
+            self.store.queries(),
+            compare,
+            count,
+            self.config.queries,
+            generator(self.config.seed, Purpose.QUERY, online),
+            lambda left, right: derived_id(self.config.seed, "pair", online, left, right),
+        )
+
+    def _disagreement(self, left: Sequence[Segment], right: Sequence[Segment]) -> NDArray[np.float64]:
+        return np.asarray(self.learner.reward.disagreement(left, right, self.learner.episodes))
+
+    def save(self, enter: Callable[[int, Path], None]) -> None:
+        """Write a checkpoint and have it entered in the run's index."""
+        step = self.environment_steps
+        path = self.run.new_checkpoint(step)
+        self.learner.save(path)
+        enter(step, path)

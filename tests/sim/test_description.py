@@ -1,0 +1,98 @@
+"""What the simulation tells a console: an arm that stands as PyBullet's does, in a small message."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+import numpy as np
+import pytest
+
+from hardware.appearance import Kinematics, SceneDescription
+from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC, SimArm
+from sim.description import describe, hull
+from sim.task import TASKS, make_task
+from sim.world import World
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_every_task_has_a_description_of_bounded_size(task: str) -> None:
+    start = time.perf_counter()
+    made = describe(make_task(task))
+    assert time.perf_counter() - start < 2.0  # measured: 0.1 s
+    encoded = msgspec.msgpack.encode(made)
+    assert len(encoded) < 100_000
+    assert msgspec.msgpack.decode(encoded, type=SceneDescription, strict=True) == made
+    assert made.goal == make_task(task).goal
+    assert [(prop.name, prop.is_marker) for prop in made.props] == [
+        (prop.name, prop.is_marker) for prop in make_task(task).props
+    ]
+    assert {view.name for view in made.views} >= {"front", "side", "top", "hand"}
+    assert made.workspace_high_m == tuple(PANDA_SPEC.workspace_high_m)
+
+
+def test_links_stand_where_pybullet_has_them() -> None:
+    chain = Kinematics(describe(make_task("reach")).links)
+    world = World()
+    arm = SimArm(world)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        joints = rng.uniform(PANDA_SPEC.joint_low_rad, PANDA_SPEC.joint_high_rad)
+        opening = float(rng.uniform())
+        for index, angle in enumerate(joints):
+            world.client.resetJointState(arm.body, index, angle)
+        for finger in FINGERS:
+            world.client.resetJointState(arm.body, finger, opening * FINGER_OPEN_M)
+        poses = chain.poses(joints, opening)
+        assert len(poses) == world.client.getNumJoints(arm.body) + 1
+        for index in range(len(poses) - 1):
+            state = world.client.getLinkState(arm.body, index, computeForwardKinematics=True)
+            turn = np.reshape(world.client.getMatrixFromQuaternion(state[5]), (3, 3))
+            assert np.abs(poses[index + 1, :3, 3] - state[4]).max() < 1e-5, index
+            assert np.abs(poses[index + 1, :3, :3] - turn).max() < 1e-4, index
+    world.close()
+
+
+def test_meshes_are_closed_and_face_outwards() -> None:
+    made = describe(make_task("pick_cube"))
+    assert 1_000 < sum(len(mesh.corners()) for mesh in made.meshes) < 3_000
+    for mesh in made.meshes:
+        points, corners = mesh.vertices_m().astype(float), mesh.corners().astype(int)
+        edges = [(a, b) for face in corners.tolist() for a, b in zip(face, face[1:] + face[:1], strict=True)]
+        assert len(set(edges)) == len(edges)
+        assert {(b, a) for a, b in edges} == set(edges), "an edge without its other side"
+        a, b, c = points[corners].transpose(1, 0, 2)
+        assert (a * np.cross(b, c)).sum() > 0, "inside out"
+
+
+def test_meshes_lie_where_pybullet_has_its_shapes() -> None:
+    made = describe(make_task("reach"))
+    world = World()
+    arm = SimArm(world)
+    joints = np.array([state[0] for state in world.client.getJointStates(arm.body, range(7))])
+    poses = Kinematics(made.links).poses(joints, 1.0)
+    world.client.performCollisionDetection()
+    for mesh in made.meshes:
+        points = mesh.vertices_m()
+        ends = np.stack([points.min(axis=0), points.max(axis=0)])
+        box = np.array([[x, y, z] for x in ends[:, 0] for y in ends[:, 1] for z in ends[:, 2]])
+        placed = box @ poses[mesh.link, :3, :3].T + poses[mesh.link, :3, 3]
+        low, high = world.client.getAABB(arm.body, mesh.link - 1)  # around the turned box, with a margin
+        assert np.abs(placed.min(axis=0) - low).max() < 0.01, mesh.link
+        assert np.abs(placed.max(axis=0) - high).max() < 0.01, mesh.link
+    world.close()
+
+
+def test_a_hull_holds_all_points_and_is_as_small_as_their_box() -> None:
+    rng = np.random.default_rng(0)
+    corners = np.array([[x, y, z] for x in (0, 1) for y in (0, 2) for z in (0, 3)], float)
+    points, faces = hull(np.concatenate([corners, rng.uniform(0.1, 0.9, (50, 3))]), 400)
+    assert len(points) == 8
+    assert len(faces) == 12
+    a, b, c = points[faces].transpose(1, 0, 2)
+    assert (a * np.cross(b, c)).sum() / 6 == pytest.approx(6.0)
+
+
+def test_a_hull_of_a_plane_is_refused() -> None:
+    with pytest.raises(ValueError, match="lie in a plane"):
+        hull(np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [1, 1, 0]]), 50)
