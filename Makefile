@@ -1,4 +1,4 @@
-# Everything from a bare clone. `make demo` trains an arm, `make test` checks the tree.
+# Everything from a bare clone. `make demo` opens a window where there is a display, `make test` checks the tree.
 VENV ?= .venv
 WORKERS ?= 2
 BIN := $(VENV)/bin
@@ -15,7 +15,7 @@ NO_PYTHON := no Python 3.11 with venv here (PyBullet has no newer wheels): `uv p
 .PHONY: help setup demo test test-slow lint clean
 
 help:
-	@echo "make demo       train pick_cube headless from a simulated operator's feedback, into runs/demo"
+	@echo "make demo       teach an arm in a window, or have a simulated operator do it without; into runs/demo"
 	@echo "make test       ruff, mypy and the tests        make lint       ruff and mypy alone"
 	@echo "make test-slow  the tests that train            make setup      only install, into $(VENV)"
 	@echo "make clean      remove $(VENV) and caches; runs/ stays"
@@ -23,7 +23,7 @@ help:
 setup: $(VENV)/.demo-installed
 
 demo: $(VENV)/.demo-installed
-	$(BIN)/robot-rlhf demo --headless --task pick_cube --seed 0 --out runs/demo --resume
+	$(BIN)/robot-rlhf demo --task pick_cube --seed 0 --out runs/demo --resume
 
 test: lint
 	$(BIN)/python -m pytest -n $(WORKERS) --timeout 300

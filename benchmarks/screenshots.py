@@ -138,14 +138,14 @@ def drive_ready(footage: Footage) -> Stage:
 
 def drive_mark(footage: Footage) -> Stage:
     stage = _drive(footage, PLAYSTATION)
-    stage.link.look(stage=m.Stage.MARK, phase=m.Phase.HOLD, step=100)
+    stage.link.look(stage=m.Stage.MARK, phase=m.Phase.HOLD, step=0, steps=0, recording=False)
     stage.play(0.3, Commands(holding={Action.SUCCESS: 0.6}))
     return stage
 
 
 def drive_marked(footage: Footage) -> Stage:
     stage = _drive(footage, guide=True)
-    stage.link.look(stage=m.Stage.MARK, phase=m.Phase.HOLD, step=100)
+    stage.link.look(stage=m.Stage.MARK, phase=m.Phase.HOLD, step=0, steps=0, recording=False)
     stage.play(1.0, Commands(fired=(Action.SUCCESS,)))
     said = cast(DriveScreen, stage.screen).state.said
     assert said is not None

@@ -44,7 +44,7 @@ from robot_rlhf.commands.parsing import PROGRAM, UsageError, parse
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.summary import Summary, read_summary
-from robot_rlhf.session.run_folder import RunError, RunFolder
+from robot_rlhf.session.run_folder import RunError, RunFolder, read_config
 
 if TYPE_CHECKING:
     from robot_rlhf.commands.evaluate import Evaluation
@@ -132,31 +132,31 @@ def _train(command: Train) -> Summary | None:
         if not (out / REPORT).exists():  # it was killed after its last word
             _say(f"writing {_report(out)}")
         _say(f"{out} is finished: there is nothing to resume")
-        if not (out / "report.html").exists():
-            _report(out)
         return summary
     name = "demo" if isinstance(command, Demo) else "train"
     need(name, "sim", "learn")
-    settings = RunFolder.open(out).config if resumes else command.settings
+    settings = read_config(out) if resumes else command.settings
     if settings.operator == "console":
         need(name, "console")
-    elif isinstance(command, Demo) and not command.headless:
+    elif isinstance(command, Demo) and not command.headless and not has_display():
         _say("there is no screen here, so a simulated operator teaches in your place (--headless says so)")
+    wire = None
+    if settings.in_real_time:
+        wire = _wire(command.wire, guide=isinstance(command, Demo), opens=settings.operator == "console")
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
         _say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
-        if not settings.in_real_time:
+        if wire is None:
             from robot_rlhf.commands.train import train
 
             return train(run)
     from robot_rlhf.commands.live import train_live
 
-    guide = isinstance(command, Demo)
-    return _summary_of(out) if train_live(out, settings, _wire(command.wire, guide)) else None
+    return _summary_of(out) if train_live(out, settings, wire) else None
 
 
-def _wire(options: LiveOptions, guide: bool = False) -> Wire:
-    """What was said about consoles, and the words for the one that is opened here."""
+def _wire(options: LiveOptions, *, guide: bool = False, opens: bool = True) -> Wire:
+    """What was said about consoles, and the words for the one that is opened here, where one `opens`."""
     from robot_rlhf.commands.live import Wire
 
     look = options.console
@@ -164,7 +164,7 @@ def _wire(options: LiveOptions, guide: bool = False) -> Wire:
     words += ["--scale", str(look.scale)] if look.scale is not None else []
     switches = {"guide": guide, "latched": look.latched, "silent": look.silent, "fullscreen": look.fullscreen}
     words += [f"--{name}" for name, on in switches.items() if on]
-    window = not options.no_window
+    window = opens and not options.no_window
     if window and not has_display():
         raise UsageError("there is no screen here for the console: --no-window waits for one elsewhere")
     return Wire(options.bind, options.keys, window, tuple(words))
@@ -176,22 +176,23 @@ def _live(command: Teleop | Record | Label) -> None:
     need(name, "sim", *([] if isinstance(command, Label) else ["learn"]), "console")
     from robot_rlhf.commands import live
 
+    wire = _wire(command.wire)
     match command:
         case Teleop():
-            live.teleop(live.free(command), _wire(command.wire))
+            live.teleop(live.free(command), wire)
         case Record():
             folder, settings = command.folder, live.recording(command)
             if not RunFolder.is_begun(folder):
                 RunFolder.create(folder, settings).close()
-            live.record(folder, settings, _wire(command.wire))
+            live.record(folder, settings, wire)
             _say(f"to learn from it: {PROGRAM} train --resume --out {shlex.quote(str(folder))}")
         case Label():
-            live.label(command.run, command.pairs, _wire(command.wire))
+            live.label(command.run, command.pairs, wire)
 
 
 def _console(command: Console) -> int:
     need("console", "console")
-    from hardware.security import ClientSecurity
+    from hardware.security import ClientSecurity, Role
     from robot_rlhf.console.app import WindowOptions, run_console
 
     look = command.look
@@ -204,7 +205,8 @@ def _console(command: Console) -> int:
     )
     security = None if command.key is None else ClientSecurity(command.key)
     name = look.name or getpass.getuser()
-    return run_console(command.connect, name, security=security, watches=command.watch, options=options)
+    watches = command.watch or (security is not None and security.role in (Role.OBSERVER, Role.POLICY))
+    return run_console(command.connect, name, security=security, watches=watches, options=options)
 
 
 def _keys(command: Keys) -> None:

@@ -39,7 +39,7 @@ _COLOURS: dict[str, Triple] = {
 
 TABLE = Table(low_m=(-0.25, -0.60), high_m=(1.05, 0.60), rgb=(0.70, 0.73, 0.77))
 VIEWS = (
-    View(name="front", target_m=(0.42, -0.01, 0.26), distance_m=1.36, azimuth_deg=42.0, elevation_deg=23.0),
+    View(name="front", target_m=(0.42, -0.01, 0.26), distance_m=1.36, azimuth_deg=30.0, elevation_deg=23.0),
     View(name="side", target_m=(0.42, 0.0, 0.22), distance_m=1.45, azimuth_deg=-90.0, elevation_deg=12.0),
     View(name="shoulder", target_m=(0.50, 0.0, 0.10), distance_m=1.25, azimuth_deg=140.0, elevation_deg=32.0),
     View(name="top", target_m=(0.50, 0.0, 0.05), distance_m=1.30, azimuth_deg=0.0, elevation_deg=68.0),

@@ -24,6 +24,7 @@ from robot_rlhf.session.presets import preset
 from robot_rlhf.session.run_folder import RunFolder
 
 if TYPE_CHECKING:
+    from robot_rlhf.commands.live import Wire
     from tests.conftest import FinishedRun
 
 ROOT = Path(__file__).parents[1]
@@ -148,7 +149,7 @@ def test_a_missing_extra_is_told_with_the_pip_line(
 
 
 @pytest.mark.parametrize(("words", "told"), [([], True), (["--headless"], False)])
-def test_a_demo_where_there_is_a_display_says_that_it_has_no_window_yet(
+def test_a_demo_without_a_display_says_that_nobody_but_a_simulated_operator_can_teach(
     words: list[str],
     told: bool,
     here: Path,
@@ -164,13 +165,28 @@ def test_a_demo_where_there_is_a_display_says_that_it_has_no_window_yet(
         os.write(1, b"and so does one that is written in C\n")
         return summary
 
-    monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setattr("robot_rlhf.commands.train.train", chatty)
     assert cli.main(["demo", *words, "--json"]) == 0
     out, err = capfd.readouterr()
     assert msgspec.json.decode(out, type=Summary) == summary
     assert out.count("\n") == 1
-    assert ("the console with a window is still to come" in err) == told
+    assert ("there is no screen here" in err) == told
     assert "a library says something" in err
     assert "written in C" in err
     assert RunFolder.is_begun(here / "runs" / "pick_cube-0")
+
+
+def test_a_demo_where_there_is_a_display_is_taught_by_whoever_sits_there(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: Captured
+) -> None:
+    taught: list[tuple[str, tuple[str, ...]]] = []
+
+    def left_at_once(path: Path, config: RunConfig, wire: Wire) -> bool:
+        taught.append((config.operator, wire.console))
+        return False
+
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setattr("robot_rlhf.commands.live.train_live", left_at_once)
+    assert cli.main(["demo"]) == 130
+    assert taught == [("console", ("--guide",))]
+    assert "to go on: robot-rlhf demo --resume" in capsys.readouterr().err

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import FrameType
 
 from hardware.security import Role, ServerSecurity
 from robot_rlhf.commands.arguments import Record, Teleop
@@ -22,6 +23,7 @@ from robot_rlhf.feedback.messages import Stage
 from robot_rlhf.feedback.queries import Disagreement, select_queries
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Query, Segment, derived_id
+from robot_rlhf.session import processes
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
 from robot_rlhf.session.labelling import LabelSession
@@ -36,7 +38,7 @@ from sim.task import make_task
 
 _LOCAL_KEY = "console-here"
 _RESTARTS = 3
-_SWITCH_S = 0.0005  # how long another thread of this process may keep the control thread waiting
+SWITCH_S = 0.0005  # how long another thread of this process may keep the control thread waiting
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,7 @@ class Wire:
 def train_live(path: Path, config: RunConfig, wire: Wire) -> bool:
     """Go on with the run at `path` until it is done; False where its operator left before."""
     command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
-    with _session(path, config, wire, learner=command) as session:
+    with live_session(path, config, wire, learner=command) as session:
         if config.operator == "simulated":
             words = ["-m", "robot_rlhf.commands.live_operator", str(path), session.stream.address]
             return _accompanied(session, words, is_window=False)
@@ -67,7 +69,7 @@ def train_live(path: Path, config: RunConfig, wire: Wire) -> bool:
 
 def record(path: Path, config: RunConfig, wire: Wire) -> bool:
     """Record the demonstrations that are lacking at `path`; False where the operator left before."""
-    with _session(path, config, wire, learner=None) as session:
+    with live_session(path, config, wire, learner=None) as session:
         return _accompanied(session, _window(session, wire), is_window=True)
 
 
@@ -76,7 +78,7 @@ def teleop(config: RunConfig, wire: Wire) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teleop"
         RunFolder.create(path, config).close()
-        with _session(path, config, wire, learner=None, free=True) as session:
+        with live_session(path, config, wire, learner=None, free=True) as session:
             _accompanied(session, _window(session, wire), is_window=True)
 
 
@@ -128,10 +130,11 @@ def _chosen(
 
 
 @contextlib.contextmanager
-def _session(
+def live_session(
     path: Path, config: RunConfig, wire: Wire, learner: Sequence[str] | None, free: bool = False
 ) -> Iterator[LiveSession]:
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(SWITCH_S)
+    signal.signal(signal.SIGTERM, _interrupted)
     with contextlib.ExitStack() as stack:
         stream = Stream(wire.bind, wire.security)
         stack.callback(stream.close)
@@ -144,6 +147,11 @@ def _session(
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
         yield session
+
+
+def _interrupted(number: int, frame: FrameType | None) -> None:
+    """SIGTERM ends a session as Ctrl-C does: the arm stops, the learner saves, nothing is left running."""
+    raise KeyboardInterrupt
 
 
 def _window(session: LiveSession | LabelSession, wire: Wire) -> list[str]:
@@ -178,7 +186,7 @@ def _accompanied(session: LiveSession | LabelSession, words: Sequence[str], is_w
                 continue
             code = None if process is None else process.poll()
             if process is None or (code and starts <= _RESTARTS and not done):
-                process = _start(words)
+                process = processes.start([sys.executable, *words])
                 starts += 1
             elif code is not None and (done or session.stage is not Stage.EVALUATING):
                 break  # whoever closes the window while the policy is measured still gets a report
@@ -190,10 +198,6 @@ def _accompanied(session: LiveSession | LabelSession, words: Sequence[str], is_w
                 process.wait(3.0)
             process.kill()
             process.wait()
-
-
-def _start(words: Sequence[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, *words], stdin=subprocess.DEVNULL)
 
 
 def free(asked: Teleop) -> RunConfig:

@@ -21,6 +21,7 @@ from robot_rlhf.commands.train import conclude, planned_steps
 from robot_rlhf.feedback import store_codec as codec
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store, StoreError
+from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.reward_fit import FitError
 from robot_rlhf.learning.snapshot import Snapshot
@@ -29,7 +30,7 @@ from robot_rlhf.report.metrics import Candidate, MetricsLog
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.evaluation import Result
-from robot_rlhf.session.learner_link import ADDRESS, MAX_BYTES, TOKEN
+from robot_rlhf.session.learner_link import ADDRESS, MAX_BYTES, SESSION, TOKEN
 from robot_rlhf.session.rollout import Recorder, TakenOver, counterfactual, noised_replay
 from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
 from robot_rlhf.session.seeds import Purpose, generator
@@ -59,9 +60,9 @@ class LiveLearner:
         self._began = self._finishing = self._ended = self.over = False
         self._stale = self._anew = False  # there is something new in the store, or all of it is
         self._answers = 0  # preferences since the last fit
-        self._counted = run.store.counts()
+        self._counted = run.store.counts()[Kind.PREFERENCES]
         self._policies: dict[int, Snapshot] = {}
-        self._number = 0
+        self._number = time.monotonic_ns()  # no learner of this run has used a later one
         self._published_s = self._told_s = 0.0
         self._saved_at = -1
         self._rollout_s, self._started_s = 0.0, time.monotonic()
@@ -70,12 +71,13 @@ class LiveLearner:
             self._publish()
 
     def run(self) -> None:
-        """Until the session has had enough."""
+        """Until the session has had enough, or has died."""
+        session = int(os.environ[SESSION])
         past = settle_log(self._run.path, self._study.learner)
         with MetricsLog(self._run.path) as log, Progress(planned_steps(self._config)) as progress:
             watcher = _Reporter(self._study, log, progress, past, self._note)
             watcher.line, self._study.watcher = self._line, watcher
-            while not self.over:
+            while not self.over and os.getppid() == session:
                 busy = self._work(watcher)
                 wait([self._line], time.monotonic_ns() + (0 if busy else _IDLE_NS))
                 self._read_mail()
@@ -110,9 +112,9 @@ class LiveLearner:
                     pass
 
     def _count_answers(self) -> None:
-        counts = self._run.store.counts()
-        self._answers += sum(counts.values()) - sum(self._counted.values())
-        self._counted = counts
+        answered = self._run.store.counts()[Kind.PREFERENCES]
+        self._answers += max(0, answered - self._counted)
+        self._counted = answered
 
     def _take_in(self) -> None:
         """What was stored since the last time."""

@@ -7,6 +7,7 @@ a second thread draws (`renderer.py`). The main thread only shows what is finish
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import os
 import sys
@@ -38,6 +39,7 @@ from robot_rlhf.feedback.link import OperatorLink
 from robot_rlhf.feedback.types import OperatorInput
 
 INPUT_HZ = 250.0
+_UNSEEN = ("offscreen", "dummy", "evdev")  # what SDL falls back to where it finds no screen
 _SWITCH_S = 0.0005  # how long the other thread may keep the interpreter while input waits
 
 
@@ -67,7 +69,7 @@ class ConsoleApp:
         self.shared = Shared()
         self.closed = False
         """Whether the operator has closed the window."""
-        self._gone, self._frames = False, 0
+        self._gone, self._frames, self._turns = False, 0, 0
         self._open_window()
         loaded = load_bindings(self.options.bindings)
         self._devices = Devices(self.options.pads)
@@ -75,12 +77,13 @@ class ConsoleApp:
         self._controls = Controls(loaded.bindings)
         self._signals = Signals(self._devices.rumble, sounds=self.options.sound)
         self._modeller = Modeller(link, self.shared, loaded.bindings)
+        self._drive = DriveScreen(self.shared, guide=self.options.guide)
         screens: tuple[Screen, ...] = (
-            DriveScreen(self.shared, guide=self.options.guide),
+            self._drive,
             PreferScreen(self.shared),
             ReviewScreen(self.shared),
             HelpScreen(self.shared),
-            BindScreen(self.shared),
+            BindScreen(self.shared, self.options.bindings),
         )
         self.screens: Mapping[Context, Screen] = {screen.context: screen for screen in screens}
         self._shown = Context.DRIVE
@@ -101,6 +104,8 @@ class ConsoleApp:
         os.environ.setdefault("SDL_FRAMEBUFFER_ACCELERATION", "0")
         os.environ.setdefault("SDL_VIDEO_X11_NET_WM_BYPASS_COMPOSITOR", "0")
         pygame.display.init()
+        if pygame.display.get_driver() in _UNSEEN and "SDL_VIDEODRIVER" not in os.environ:
+            raise OSError(errno.ENODEV, "the screen cannot be reached: is DISPLAY right?")
         pygame.font.init()
         pygame.display.set_caption("robot-rlhf")
         flags = pygame.FULLSCREEN if self.options.fullscreen else pygame.RESIZABLE
@@ -144,7 +149,9 @@ class ConsoleApp:
         if Action.STOP in commands.fired:
             self.link.stop()
         attending = self._shown is Context.DRIVE and snapshot.focus
-        self.link.hands(_input(commands), attending)
+        if not commands.takeover:  # whoever drives keeps the directions that they began with
+            self._turns = self._drive.quarter_turns
+        self.link.hands(_input(commands, self._turns), attending)
         self.link.service()
         self._modeller.update(snapshot, commands, now_ns, attending=attending, latched=self._latched)
         self._tell()
@@ -238,10 +245,12 @@ class ConsoleApp:
         pygame.display.quit()
 
 
-def _input(commands: Commands) -> OperatorInput:
-    return OperatorInput(
-        stick=commands.stick, yaw=commands.yaw, grip=commands.grip, takeover=commands.takeover
-    )
+def _input(commands: Commands, quarter_turns: int) -> OperatorInput:
+    """The hands in the base frame: the stick's x points away from the viewer, whichever view is shown."""
+    x, y, z = commands.stick
+    for _ in range(quarter_turns):
+        x, y = -y, x
+    return OperatorInput(stick=(x, y, z), yaw=commands.yaw, grip=commands.grip, takeover=commands.takeover)
 
 
 def run_console(
@@ -253,7 +262,7 @@ def run_console(
     options: WindowOptions | None = None,
 ) -> int:
     """Open the window on the session at `address` (tcp://HOST:PORT) and return when the operator closes
-    it: 0. `name` is the operator's. Raises pygame.error where there is no display."""
+    it: 0. `name` is the operator's. Raises OSError or pygame.error where there is no screen."""
     link = OperatorLink(address, name, watches=watches, security=security)
     try:
         app = ConsoleApp(link, options)

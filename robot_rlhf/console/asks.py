@@ -113,6 +113,7 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
             return words
         case Stage.DEMONSTRATION:
             return (
+                *((_sentence(moment.hold_reason),) if moment.hold_reason else ()),
                 *_take(model),
                 "to go on",
                 "|",
@@ -125,15 +126,8 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
         case Stage.PREPARING:
             return (f"The first policy is being made: {status.learner or 'a moment'}.",)
         case Stage.EPISODE:
-            why = f"{_sentence(moment.hold_reason)} " if moment.hold_reason else ""
-            return (
-                f"{why}{_take(model)[0]}",
-                Action.TAKEOVER,
-                "to drive",
-                "|",
-                Action.CONFIRM,
-                "let it go on",
-            )
+            why = _sentence(moment.hold_reason) if moment.hold_reason else "The policy goes on in a moment."
+            return (why, *_take(model), "to drive")
         case Stage.MARK:
             return (
                 "How did it go? Hold",
@@ -146,21 +140,34 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
                 Action.CONFIRM,
                 "skip",
             )
+        case Stage.PAUSED if moment.hold_reason:
+            take = _take(model) if "take over" in moment.hold_reason else ()
+            return (_sentence(moment.hold_reason), *take)
+        case Stage.PAUSED if model.snapshot.focus:
+            return ("The next episode begins in a moment.",)
         case Stage.PAUSED:
-            return ("Paused, because nobody was looking. Go on with", Action.CONFIRM)
+            return ("Paused, because nobody is looking: click on this window to go on.",)
         case Stage.EVALUATING:
-            return ("Evaluation: the next start is being laid out.",)
+            return (
+                f"No more episodes: the policy is measured out of sight ({status.learner or 'a moment'}).",
+            )
         case Stage.LABELLING:
             return _labelling(status)
         case Stage.DONE:
-            where = f" The report: {status.report}" if status.report else ""
-            return (f"The session is over.{where}",)
+            return (_ended(status),)
 
 
 def _labelling(status: Status) -> Words:
     if status.pairs_waiting:
         return (f"{status.pairs_waiting} pairs wait to be compared:", Action.SCREEN)
     return ("No robot here: look at episodes and pairs with", Action.SCREEN)
+
+
+def _ended(status: Status) -> str:
+    final = next((each for each in reversed(status.evaluations) if each.final), None)
+    how = f": alone it succeeds in {final.successes} of {final.episodes} starts" if final is not None else ""
+    where = f" The report: {status.report}" if status.report else ""
+    return f"The session is over{how}.{where}"
 
 
 def _number(status: Status) -> str:

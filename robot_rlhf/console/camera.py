@@ -69,6 +69,11 @@ class Viewpoint:
         x, y, z = (float(a) + float(b) for a, b in zip(self.target_m, tool_pos_m, strict=True))
         return replace(self, target_m=(x, y, z), follows_tool=False)
 
+    def quarter_turns(self) -> int:
+        """By how many quarter turns about the vertical the base frame's x is turned to point away from the
+        viewer, to the nearest: 0 to 3. Sticks that are turned as much move the arm as it is seen."""
+        return round((self.azimuth_deg + 180.0) / 90.0) % 4
+
     def axes(self) -> Array:
         """(3, 3): the screen's right, the screen's down and the line of sight, as rows in the base frame."""
         azimuth, elevation = math.radians(self.azimuth_deg), math.radians(self.elevation_deg)

@@ -36,6 +36,7 @@ PHASES: dict[Phase, tuple[str, str, Colour]] = {
 GOOD_MS, FAIR_MS = 50.0, 150.0
 """Round trips below the first are good, below the second fair."""
 SILENT_S = 1.0
+_NOTICE_ON_DRIVE = 60  # below the banner
 
 
 def draw_window(canvas: Canvas, shared: Shared, screen: Screen) -> None:
@@ -51,7 +52,7 @@ def draw_window(canvas: Canvas, shared: Shared, screen: Screen) -> None:
         screen.draw(inner)
         if needs_session and not model.connected and model.silent_s > SILENT_S:
             draw_silence(inner, inner.area, model)
-    draw_notice(inner, inner.area, model)
+    draw_notice(inner, inner.area, model, _NOTICE_ON_DRIVE if screen.context is Context.DRIVE else 6)
     draw_strip(canvas, strip, model, screen.context)
 
 
@@ -119,6 +120,8 @@ def _status(canvas: Canvas, area: pygame.Rect, model: Model, shown: Context, lef
         put("keyboard", "keyboard", theme.MUTED)
     if model.round_trip_ms is not None and model.connected:
         put("link", f"{model.round_trip_ms[0]:.0f} ms", link_colour(model.round_trip_ms[1]))
+    elif model.connected:
+        put("link", "link", theme.MUTED)
     else:
         put("link", "no link", theme.ALARM, False)
     if model.unsaved:
@@ -129,15 +132,15 @@ def _status(canvas: Canvas, area: pygame.Rect, model: Model, shown: Context, lef
         put(icon, word, theme.as_ink(colour), False)
 
 
-def draw_notice(canvas: Canvas, area: pygame.Rect, model: Model) -> None:
-    """The newest notice in the middle of the lower part of `area`."""
+def draw_notice(canvas: Canvas, area: pygame.Rect, model: Model, top: float) -> None:
+    """The newest notice in the middle of `area`, `top` points below its upper edge."""
     notice = model.notice
     if notice is None or model.now_ns - notice.since_ns > NOTICE_NS:
         return
     colour = theme.ALARM if notice.bad else theme.GOOD
     width = min(area.width - canvas.px(40), canvas.width(notice.text, theme.BODY) + canvas.px(64))
     place = pygame.Rect(0, 0, width, canvas.px(40))
-    place.midbottom = (area.centerx, area.bottom - canvas.px(64))
+    place.midtop = (area.centerx, area.y + canvas.px(top))
     canvas.panel(place, theme.RAISED, radius=10, outline=colour, thickness=1.5)
     icon = canvas.icon(
         "warning" if notice.bad else "check",

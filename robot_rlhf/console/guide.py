@@ -6,15 +6,15 @@ Every step can be met in any order and skipped by holding the camera button.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import Enum
 
 import numpy as np
 
 from robot_rlhf.console.actions import Action
 from robot_rlhf.console.asks import is_mine
 from robot_rlhf.console.controls import Commands
+from robot_rlhf.console.guide_texts import TEXTS, Step
 from robot_rlhf.console.long_hold import LongHold
 from robot_rlhf.console.screen import Model, Words
 from robot_rlhf.feedback.messages import Moment, Phase, Stage, Status
@@ -28,20 +28,6 @@ CORRECTED_S = 0.5
 PAIRS = 3
 MARKED_EPISODES = 5
 _TOOL = slice(9, 12)  # of a scene row
-
-
-class Step(Enum):
-    """The steps in the order in which they are told."""
-
-    DRIVE = "Drive the arm by hand"
-    RECORD = "Show how it is done"
-    WATCH = "Watch the policy try"
-    CORRECT = "Take over when it errs"
-    PRESS = "Say good or bad"
-    MARK = "Mark the outcome"
-    COMPARE = "Compare two clips"
-    RISE = "See success rise"
-    REPORT = "The report"
 
 
 @dataclass(frozen=True)
@@ -151,7 +137,7 @@ class Guide:
     def _is_done(self, step: Step, model: Model, moment: Moment, status: Status) -> bool:
         if step is Step.RECORD:
             enough = 0 < status.demonstrations_planned <= status.demonstrations
-            return enough or moment.stage not in (Stage.TELEOP, Stage.READY, Stage.DEMONSTRATION)
+            return enough or moment.stage not in _BEFORE_POLICY
         if step is Step.REPORT:
             return False  # it stays until it is skipped
         ticks = self._ticks(step, model, status)
@@ -202,11 +188,13 @@ class Guide:
         return waits[0] if waits else None
 
     def _told(self, step: Step, model: Model, moment: Moment, status: Status, skipping: float) -> Card:
-        words = _TEXTS[step](model, moment, status)
+        words = TEXTS[step](model, moment, status)
         number = list(Step).index(step) + 1
         return Card(step, number, len(Step), words, self._ticks(step, model, status), skipping)
 
 
+_BEFORE_POLICY = (Stage.TELEOP, Stage.READY, Stage.DEMONSTRATION, Stage.PAUSED)
+"""The stages at which there may be demonstrations to come."""
 _EPISODE = (Step.WATCH, Step.CORRECT, Step.PRESS, Step.COMPARE, Step.RISE)
 _FITTING: Mapping[Stage, tuple[Step, ...]] = {
     Stage.TELEOP: (Step.DRIVE,),
@@ -215,70 +203,9 @@ _FITTING: Mapping[Stage, tuple[Step, ...]] = {
     Stage.PREPARING: (Step.COMPARE, Step.WATCH),
     Stage.EPISODE: _EPISODE,
     Stage.MARK: (Step.MARK, *_EPISODE),
-    Stage.PAUSED: _EPISODE,
+    Stage.PAUSED: (Step.DRIVE, Step.RECORD, *_EPISODE),
     Stage.EVALUATING: (Step.COMPARE, Step.RISE, Step.REPORT),
     Stage.LABELLING: (Step.COMPARE, Step.REPORT),
     Stage.DONE: (Step.REPORT,),
 }
 """What can be done at each stage, the most fitting first."""
-
-
-def _drive(model: Model, moment: Moment, status: Status) -> Words:
-    verb = "Press" if model.latched else "Hold"
-    words: Words = (verb, Action.TAKEOVER, "and move with", Action.X, Action.Y, "and", Action.Z)
-    if model.welcome is not None and model.welcome.uses_gripper:
-        return (*words, ", the gripper with", Action.GRIP)
-    return words
-
-
-def _record(model: Model, moment: Moment, status: Status) -> Words:
-    goal = model.welcome.goal.rstrip(".") if model.welcome is not None else "do the task"
-    if moment.stage is Stage.DEMONSTRATION:
-        return (f"{goal}. When it is done:", Action.SUCCESS, "It went wrong? Start over:", Action.DISCARD)
-    return (f"Your way is the way it learns. Take over and do it: {goal}.", Action.TAKEOVER)
-
-
-def _watch(model: Model, moment: Moment, status: Status) -> Words:
-    if moment.stage is Stage.PREPARING:
-        return ("The first policy is being made from your demonstrations. It takes a moment.",)
-    return ("The policy has the arm. Only watch: it will be clumsy at first.",)
-
-
-_TEXTS: Mapping[Step, Callable[[Model, Moment, Status], Words]] = {
-    Step.DRIVE: _drive,
-    Step.RECORD: _record,
-    Step.WATCH: _watch,
-    Step.CORRECT: lambda *_: (
-        "When it goes wrong hold",
-        Action.TAKEOVER,
-        "put it right and let go: what you did counts more than what it did.",
-    ),
-    Step.PRESS: lambda *_: (
-        "While it moves say what you think of the last moments:",
-        Action.GOOD,
-        "good",
-        Action.BAD,
-        "bad",
-    ),
-    Step.MARK: lambda *_: (
-        "After an episode, hold",
-        Action.SUCCESS,
-        "for a success or",
-        Action.FAILURE,
-        "for a failure.",
-    ),
-    Step.COMPARE: lambda *_: (
-        "Two clips wait for your choice:",
-        Action.SCREEN,
-        "opens them. Pick the better one, three times.",
-    ),
-    Step.RISE: lambda *_: (
-        "Go on like this: correct less as it gets better, and mark every episode. The curve on the right "
-        "shows how often it succeeds.",
-    ),
-    Step.REPORT: lambda model, moment, status: (
-        (f"It is written: {status.report}",)
-        if status.report
-        else ("At the end the policy is measured on starts of its own; then the report is written.",)
-    ),
-}

@@ -5,7 +5,9 @@ They are a comfort: whatever fails in them becomes a state that can be shown, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
@@ -91,11 +93,25 @@ class Signals:
 
     def _open(self) -> None:
         try:
-            pygame.mixer.init(RATE_HZ, -16, 1, 512, allowedchanges=0)
+            with _stderr_to_nowhere():
+                pygame.mixer.init(RATE_HZ, -16, 1, 512, allowedchanges=0)
             self._sounds = {signal: pygame.mixer.Sound(buffer=wave(tones)) for signal, tones in TONES.items()}
             self.sound = State(True)
         except Exception as error:
             self.sound = State(False, f"there is no sound: {error}")
+
+
+@contextlib.contextmanager
+def _stderr_to_nowhere() -> Iterator[None]:
+    """ALSA prints a page of complaints where there is no sound card; `Signals.sound` says it in a line."""
+    kept, null = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
 
 
 def wave(tones: Tones) -> bytes:

@@ -88,6 +88,7 @@ class OperatorLink:
         self._sent_ns = self._seen_ns = self._pinged_ns = self._asked_ns = self._joined_ns = 0
         self._round_trips: deque[float] = deque(maxlen=120)
         self._asking = False
+        self._is_out = False  # the session knows us no more
 
     # -- the present -----------------------------------------------------------------------------------
 
@@ -122,7 +123,8 @@ class OperatorLink:
     def service(self) -> None:
         """Take in what has come and send what is due."""
         now = time.monotonic_ns()
-        if now - self._seen_ns > _STALE_NS and now - self._joined_ns > _STALE_NS:
+        is_out = self._is_out or now - self._seen_ns > _STALE_NS
+        if is_out and now - self._joined_ns > _STALE_NS:
             self._joined_ns = now
             self._talk.request(self._join, deadline_s=3.0)
         while (answer := self._talk.receive()) is not None:
@@ -173,7 +175,8 @@ class OperatorLink:
             case m.NewsSince(news=news):
                 for item in news:
                     self._hear(item)
-            case m.Pong(sent_ns=sent_ns):
+            case m.Pong(sent_ns=sent_ns, joined=joined):
+                self._is_out = not joined
                 self._round_trips.append((time.monotonic_ns() - sent_ns) / 1e6)
 
     def _report(self, what: Feedback | Withdrawal | m.Wish, reason: str) -> None:
@@ -181,9 +184,11 @@ class OperatorLink:
 
     def _enter(self, welcome: m.Welcome) -> None:
         """Connect to the other channels; again when it is another session that answers."""
-        self._seen_ns = time.monotonic_ns()
+        self._seen_ns, self._is_out = time.monotonic_ns(), False
         before, self.welcome, self.refusal = self.welcome, welcome, ""
         self.moment, self.status = welcome.moment, welcome.status
+        if before is not None and before.instance != welcome.instance:
+            self._last_news = -1  # another session, which counts its news from 0
         for item in welcome.news:
             self._hear(item)
         if before is not None and before.console == welcome.console:
@@ -203,7 +208,6 @@ class OperatorLink:
         if before is not None and before.session != welcome.session:
             self.pairs.clear()
             self._episodes.clear()
-            self._last_news = -1
 
     def _look(self, seen: m.Watched, now: int) -> None:
         match seen:
@@ -214,9 +218,10 @@ class OperatorLink:
             case m.Status():
                 self.status = seen
             case m.News():
-                if seen.number > self._last_news + 1:
+                if seen.number > self._last_news + 1:  # heard in its turn, with those that were missed
                     self._talk.request(m.AskNews(first=self._last_news + 1), deadline_s=5.0)
-                self._hear(seen)
+                else:
+                    self._hear(seen)
 
     def _hear(self, item: m.News) -> None:
         if item.number > self._last_news:
@@ -229,7 +234,7 @@ class OperatorLink:
             return
         self._asking, self._asked_ns = True, now
         have = tuple(pair.query.id for pair in self.pairs)
-        self._talk.request(m.AskPairs(count=PREFETCH, have=have), deadline_s=5.0)
+        self._talk.request(m.AskPairs(count=PREFETCH - len(have), have=have), deadline_s=5.0)
 
     # -- the operator ----------------------------------------------------------------------------------
 

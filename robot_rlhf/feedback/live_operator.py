@@ -16,11 +16,13 @@ from robot_rlhf.feedback.types import Kind, OperatorInput, Press
 from sim.task import make_task
 
 _WAKE_NS = 5_000_000
+_GONE_S = 30.0
 
 
 class LiveOperator:
     """Teaches the session at the end of `link` until it is done, at a person's pace: one thing at a time,
-    `pair_s` for a pair. Between episodes it answers the pairs that wait."""
+    `pair_s` for a pair. Between two episodes it answers the pairs that wait when the pause begins: those
+    that come meanwhile wait for the next, or there would never be one."""
 
     def __init__(
         self,
@@ -42,6 +44,8 @@ class LiveOperator:
         self._next_look_ns = 0
         self._busy_until_ns = 0
         self._pair: m.Pair | None = None
+        self._pauses = False
+        self._to_answer = 0  # pairs left of this pause
         self._given = OperatorInput()
         self._shows = False  # whether a demonstration of this person's runs
         self._shown_s = 0.0
@@ -51,7 +55,8 @@ class LiveOperator:
 
     def run(self) -> None:
         """Until the session is done, or gone for 30 s."""
-        while not self.step():
+        began = time.monotonic()
+        while not self.step() and min(self._link.state_age_s, time.monotonic() - began) < _GONE_S:
             wait(self._link.endpoints, time.monotonic_ns() + _WAKE_NS)
 
     def step(self) -> bool:
@@ -68,6 +73,10 @@ class LiveOperator:
         if moment.stage is Stage.DONE:
             return link.unsaved == 0
         now = time.monotonic_ns()
+        pauses = moment.stage in (Stage.PAUSED, Stage.PREPARING)
+        if pauses and not self._pauses:
+            self._to_answer = status.pairs_waiting
+        self._pauses = pauses
         self._mark()
         if self._pair is not None:
             self._compare(now)
@@ -77,7 +86,7 @@ class LiveOperator:
         elif now >= self._next_look_ns:
             self._next_look_ns = max(self._next_look_ns + round(1e9 / self._hz), now)
             self._look(moment)
-        link.hands(self._given, attending=self._pair is None)
+        link.hands(self._given, attending=self._pair is None and not self._may_compare(moment))
         return False
 
     def _meet(self, welcome: m.Welcome) -> None:
@@ -88,7 +97,7 @@ class LiveOperator:
         )
 
     def _may_compare(self, moment: m.Moment) -> bool:
-        between = moment.stage in (Stage.PAUSED, Stage.PREPARING)
+        between = moment.stage in (Stage.PAUSED, Stage.PREPARING) and self._to_answer > 0
         return between and bool(self._link.pairs) and Kind.PREFERENCES in self._kinds
 
     def _compare(self, now: int) -> None:
@@ -99,6 +108,7 @@ class LiveOperator:
         left, right = (Scene.unpack(clip.scenes()[1:], self._objects) for clip in (pair.left, pair.right))
         self._link.prefer(pair, self._person.compare(left, right, self._rng), self._pair_s)
         self._pair = None
+        self._to_answer -= 1
 
     def _look(self, moment: m.Moment) -> None:
         """Ten times a second, as often as they would in lockstep."""

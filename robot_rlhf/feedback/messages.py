@@ -259,6 +259,8 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
     moment: Moment
     status: Status
     news: tuple[News, ...]
+    instance: str = ""
+    """Different for every session that was ever started, also on the same run."""
 
 
 class Saved(_Message, frozen=True, kw_only=True, tag="saved"):
@@ -338,10 +340,12 @@ class NewsSince(_Message, frozen=True, kw_only=True, tag="news_since"):
 
 
 class Pong(_Message, frozen=True, kw_only=True, tag="pong"):
-    """`sent_ns` as it came, and the session's own clock."""
+    """`sent_ns` as it came, the session's own clock, and whether the asker has joined: one that was
+    silent for long must do so again."""
 
     sent_ns: int
     session_ns: int
+    joined: bool = True
 
 
 FromSession: TypeAlias = Welcome | Saved | Granted | Refused | Pairs | Episode | Episodes | NewsSince | Pong

@@ -162,8 +162,9 @@ class Desk:
         chosen = [query for query in self.tally.open_queries if query.id in mine] + self.free_pairs()
         chosen = [query for query in chosen if query.id in open_ids and query.id not in asked.have]
         chosen = chosen[: max(0, min(asked.count, 8))]
-        for query in chosen:
-            self._holders[query.id] = console.token
+        for id in (*asked.have, *(query.id for query in chosen)):
+            if id in open_ids:
+                self._holders.setdefault(id, console.token)
 
         def work(store: Store) -> tuple[m.Pair, ...]:
             pairs = []

@@ -104,6 +104,8 @@ class Drive:
             self._take(console, now_ns)
         if console == self.driving:
             self._send(now_ns)
+        else:
+            hands.released = False
 
     # -- phases ------------------------------------------------------------------------------------------
 
@@ -165,7 +167,9 @@ class Drive:
             hands.released = False
             self._release(now_ns, f"nothing was heard of {hands.name} for {LOST_S:.1f} s")
         elif now_ns - hands.seen_ns > _HANDS_VALID_S * _NS:
-            self._velocity = np.zeros(3)  # the command has run out, and so the arm stands
+            if self._velocity.any():  # the command has run out, and so the arm stands
+                self._env.robot.stop()
+            self._velocity, self._advanced_ns = np.zeros(3), now_ns
         else:
             self._send(now_ns)
 

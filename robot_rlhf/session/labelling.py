@@ -63,6 +63,7 @@ class LabelSession:
         drive_port, stop_port, watch_port = self.stream.ports
         return m.Welcome(
             console=console.token,
+            instance=self.stream.instance,
             session=self.name,
             task=self.config.task,
             goal=task.goal,
@@ -149,5 +150,5 @@ class LabelSession:
 
     def close(self) -> None:
         """Finish writing; twice is fine."""
-        self.stream.close()
         self.desk.close()
+        self.stream.close()

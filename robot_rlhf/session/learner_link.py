@@ -11,12 +11,18 @@ from collections.abc import Iterator, Sequence
 
 from hardware.transport import Endpoint, Peer, Server, wait
 from robot_rlhf.session import learner_messages as to
+from robot_rlhf.session import processes
+from robot_rlhf.session.run_folder import RunError
 
 ADDRESS, TOKEN = "ROBOT_RLHF_LEARNER_ADDRESS", "ROBOT_RLHF_LEARNER_TOKEN"
 """Where, in its environment, a learner finds whom to connect to and how to prove that it is ours."""
+SESSION = "ROBOT_RLHF_SESSION_PID"
+"""Where it finds whose child it is: an orphan has nobody to learn for."""
 MAX_BYTES = 64 << 20
 _PAUSE_NS = 2_000_000_000  # between two starts of a learner that dies
 _QUIT_S = 20.0
+_SHORT_NS = 60_000_000_000  # a learner that lives no longer has failed at once
+_MOST_SHORT = 5
 _QUIET = {  # one thread, and none that spins while it waits: two cores carry the arm and the window too
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
@@ -49,12 +55,15 @@ class LearnerLink:
         self._jobs: dict[int, to.RollOut | to.Worsen] = {}
         self._process: subprocess.Popen[bytes] | None = None
         self._started_ns = 0
+        self._failure = ""  # what it said of its end
+        self._short = 0  # short lives in a row
         self._start()
 
     def _start(self) -> None:
         self._token = secrets.token_hex(16)
         environment = {**os.environ, **_QUIET, ADDRESS: self._server.address, TOKEN: self._token}
-        self._process = subprocess.Popen(self._command, env=environment, stdin=subprocess.DEVNULL)
+        environment[SESSION] = str(os.getpid())
+        self._process = processes.start(self._command, environment)
         self._started_ns = time.monotonic_ns()
         self.starts += 1
 
@@ -74,11 +83,11 @@ class LearnerLink:
         return len(self._jobs)
 
     def receive(self) -> to.FromLearner | None:
-        """The next thing it says, or None. Starts it anew where it has died."""
+        """The next thing it says, or None. Starts it anew where it has died; raises RunError where that
+        is of no use."""
         process = self._process
         if process is not None and process.poll() is not None:
-            self.what = f"the learner ended with code {process.returncode} and is started anew"
-            self._peer, self._process = None, None
+            self._has_died(process.returncode)
         if self._process is None and time.monotonic_ns() - self._started_ns > _PAUSE_NS:
             self._start()
         while (got := self._server.receive()) is not None:
@@ -102,11 +111,20 @@ class LearnerLink:
                     self.what, self.updates = message.what, message.updates
                     self.reward_version = message.reward_version
                 case to.Failed(reason=reason):
-                    self.what = reason
+                    self.what = self._failure = reason
                 case _:
                     pass
             return message
         return None
+
+    def _has_died(self, code: int) -> None:
+        was = f": {self._failure}" if self._failure else ""
+        self.what = f"the learner ended with code {code}{was}; it is started anew"
+        self._peer, self._process, self._failure = None, None, ""
+        lived_ns = time.monotonic_ns() - self._started_ns
+        self._short = self._short + 1 if lived_ns < _SHORT_NS else 0
+        if self._short >= _MOST_SHORT:
+            raise RunError(f"the learner ended {self._short} times in a row with code {code}{was}")
 
     def tell(self, message: to.Stored | to.MorePairs) -> None:
         """Tell it; one that is not there reads the store when it starts."""
@@ -140,4 +158,5 @@ class LearnerLink:
                     yield message
             process.kill()
             process.wait()
+        self._peer = None
         self._server.close()

@@ -64,7 +64,7 @@ class _Running:
     horizon: int
     deterministic: bool
     policy: int
-    policy_version: int
+    snapshot: Snapshot | None
     rng: np.random.Generator
     operator: str = ""
     takeovers: list[TakenOver] = field(default_factory=list)
@@ -129,6 +129,7 @@ class LiveSession:
         self._steps = 0  # physics steps since the arm was placed
         self._zero_ns = self._now  # when it was
         self._seed = 0
+        self._again: int | None = None  # the start to begin from once more
         self._placed = False  # whether the arm stands at a start that no episode was begun from
         self._last_id = -1  # the episode that waits for its mark
         self._until_ns = 0  # when the present stage ends by itself
@@ -193,7 +194,7 @@ class LiveSession:
         """Begin anew from a start."""
         self.env.reset(seed=seed)
         self._seed, self._placed = seed, True
-        self._zero_ns, self._steps = time.monotonic_ns(), 0
+        self._zero_ns, self._steps, self._again = time.monotonic_ns(), 0, None
         self.drive.hold(self._now, "")
         self._tick = _Tick()
         self._reward = None
@@ -253,12 +254,12 @@ class LiveSession:
 
     def _begin_tick(self, running: _Running) -> None:
         self._tick = tick = _Tick()
-        if running.role is Role.DEMONSTRATION or self._snapshot is None:
+        if running.role is Role.DEMONSTRATION or running.snapshot is None:
             return
         if Kind.TAKEOVERS in self._kinds and running.open_takeover is None:
             tick.state = self.env.save()
         obs = running.recorder.obs[-1]
-        tick.proposed = self._snapshot.act(obs, None if running.deterministic else running.rng)
+        tick.proposed = running.snapshot.act(obs, None if running.deterministic else running.rng)
         if self.drive.resume(self._now):
             tick.acted = self.env.act(tick.proposed)
 
@@ -278,10 +279,11 @@ class LiveSession:
             horizon=horizon,
             deterministic=bool(every) and online % every == every - 1,
             policy=self._policy_number,
-            policy_version=0 if self._snapshot is None else self._snapshot.version,
+            snapshot=self._snapshot,
             rng=generator(self.config.seed, Purpose.EXPLORE, id),
         )
         self._tick, self._placed = _Tick(), False
+        self._zero_ns, self._steps = self._zero_ns + self._steps * TIMESTEP_NS, 0  # its steps begin here
         self._go(Stage.DEMONSTRATION if role is Role.DEMONSTRATION else Stage.EPISODE)
 
     def _end_episode(self, keep: bool = True) -> None:
@@ -293,6 +295,7 @@ class LiveSession:
         self._close_takeover(running, len(running.recorder.action))
         if not keep or not running.recorder.action:
             self.desk.tell("the episode is forgotten, and begins again from the same start", running.id)
+            self._again = running.seed
             self._go(Stage.PAUSED)
             return
         self._store(running)
@@ -305,9 +308,8 @@ class LiveSession:
 
     def _store(self, running: _Running) -> None:
         recorder = running.recorder
-        episode = recorder.episode(
-            running.id, running.role, self.config.task, running.seed, running.policy_version
-        )
+        version = 0 if running.snapshot is None else running.snapshot.version
+        episode = recorder.episode(running.id, running.role, self.config.task, running.seed, version)
 
         def stored() -> None:
             share = float(episode.operator_steps.mean())
@@ -329,7 +331,8 @@ class LiveSession:
 
     def _next_start(self) -> None:
         """The arm goes to the start of the next episode."""
-        self._place(seed_of(self.config.seed, Purpose.START, self.desk.next_episode))
+        fresh = seed_of(self.config.seed, Purpose.START, self.desk.next_episode)
+        self._place(fresh if self._again is None else self._again)
         self._go(Stage.PAUSED)
 
     # -- stages ------------------------------------------------------------------------------------------
@@ -350,9 +353,9 @@ class LiveSession:
         running, schedule = self._running, self.config.schedule
         match self.stage:
             case Stage.PAUSED | Stage.READY | Stage.PREPARING:
-                if self.drive.phase is Phase.STOPPED or not self.drive.armed:
-                    return
-                self._choose_stage()
+                halted = self.drive.phase is Phase.STOPPED or not self.drive.armed
+                if not self.recordings.writing and (self._finish or not halted):
+                    self._choose_stage()
             case Stage.MARK:
                 if self._now >= self._until_ns:
                     self._next_start()
@@ -420,6 +423,7 @@ class LiveSession:
         self._changed = True
         return m.Welcome(
             console=console.token,
+            instance=self.stream.instance,
             session=self.name,
             task=self.config.task,
             goal=self.env.task.goal,
@@ -506,13 +510,13 @@ class LiveSession:
                     return "there is nothing to confirm"
             case Wish.DISCARD:
                 if running is not None:
-                    seed = running.seed
                     self._end_episode(keep=False)
-                    self._place(seed)
-                elif stage in (Stage.MARK, Stage.READY) and self.desk.tally.episodes:
+                    self._next_start()
+                elif stage is Stage.MARK:
+                    self.recordings.remove(self._last_id, console.name)
+                    self._next_start()
+                elif stage is Stage.READY and self.desk.tally.episodes:
                     self.recordings.remove_last(console.name)
-                    if stage is Stage.MARK:
-                        self._next_start()
                 else:
                     return "there is no episode to discard"
         return ""
@@ -648,6 +652,6 @@ class LiveSession:
         if self.learner is not None:
             for message in self.learner.close():
                 self._hear_learner(message)
-        self.stream.close()
         self.desk.close()
+        self.stream.close()
         self.env.close()

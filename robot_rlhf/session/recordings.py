@@ -52,6 +52,11 @@ class Recordings:
         self._writing = 0
 
     @property
+    def writing(self) -> bool:
+        """Whether an episode is not on the disk yet, so that no count of them is right."""
+        return self._writing > 0
+
+    @property
     def busy(self) -> bool:
         """Whether an episode is being written, or a demonstration waits for what it is compared with."""
         waiting = any(isinstance(claim.event, Demonstration) for claim in self._claims.values())
@@ -190,8 +195,12 @@ class Recordings:
         tally = self._desk.tally
         counting = [id for id in tally.episodes if tally.removal(id) is None]
         if counting:
-            self._desk.tell(f"episode {counting[-1]} is taken out of learning", counting[-1])
-            self._desk.store(Removal(**self._fields(operator), episode=counting[-1]))
+            self.remove(counting[-1], operator)
+
+    def remove(self, episode: int, operator: str) -> None:
+        """Take an episode out of what is learned from."""
+        self._desk.tell(f"episode {episode} is taken out of learning", episode)
+        self._desk.store(Removal(**self._fields(operator), episode=episode))
 
     def complete(self) -> None:
         """Make up for events that a killed session left out. Call it once, when the store has been read."""
@@ -216,16 +225,17 @@ class Recordings:
         self._desk.writer.submit(work, found)
 
     def _missing(self, store: Store) -> Iterator[Takeover | Demonstration | int]:
-        events = store.feedback({Kind.DEMONSTRATIONS, Kind.TAKEOVERS})
+        events = store.all_events()
         shown = {event.episode for event in events if isinstance(event, Demonstration)}
-        taken = {event.executed.episode for event in events if isinstance(event, Takeover)}
+        taken = {event.executed for event in events if isinstance(event, Takeover)}
         for id in store.episode_steps(Role.DEMONSTRATION):
             if id not in shown and Kind.DEMONSTRATIONS in self._kinds:
                 yield id
         for id in store.episode_steps(Role.ONLINE):
-            if id not in taken and Kind.TAKEOVERS in self._kinds:
+            if Kind.TAKEOVERS in self._kinds:
                 for start, length in runs(store.episode(id).operator_steps):
-                    yield self._takeover("operator", Segment(id, start, length))
+                    if Segment(id, start, length) not in taken:
+                        yield self._takeover("operator", Segment(id, start, length))
 
 
 def runs(steps: NDArray[np.bool_]) -> list[tuple[int, int]]:

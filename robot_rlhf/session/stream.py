@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
@@ -20,6 +21,7 @@ from robot_rlhf.feedback import messages as m
 
 GONE_S = 3.0
 """Silence after which a console is taken to be gone."""
+_REMEMBERED = 256  # wishes whose answer is kept for when they are sent again
 _AT_ONCE = 16  # requests taken in before time is looked at again; hands and stops are never put off
 _MAX_ANSWER = 16 << 20
 _DRIVERS = (Role.OPERATOR, Role.MAINTAINER)
@@ -91,6 +93,9 @@ class Stream:
             self._closing.close()
             raise
         self.consoles: dict[str, Console] = {}
+        self.instance = secrets.token_hex(8)
+        """Different for every session that was ever started."""
+        self._carried_out: OrderedDict[str, m.FromSession] = OrderedDict()  # request -> its answer
 
     @property
     def address(self) -> str:
@@ -150,7 +155,14 @@ class Stream:
         def answer(message: m.FromSession) -> None:
             if asked.request is not None:
                 self.talk.reply(asked, message)
+                if isinstance(asked.message, m.Do):
+                    self._carried_out[asked.request] = message
+                    if len(self._carried_out) > _REMEMBERED:
+                        self._carried_out.popitem(last=False)
 
+        if asked.request is not None and asked.request in self._carried_out:
+            self.talk.reply(asked, self._carried_out[asked.request])
+            return
         message, peer = asked.message, asked.peer
         console = next((one for one in self.consoles.values() if one.peer == peer), None)
         if console is not None:
@@ -163,7 +175,7 @@ class Stream:
                     self._drop(host, console)
                 answer(m.Granted())
             case m.Ping(sent_ns=sent_ns):
-                answer(m.Pong(sent_ns=sent_ns, session_ns=now))
+                answer(m.Pong(sent_ns=sent_ns, session_ns=now, joined=console is not None))
             case m.Say() | m.Do() | m.AskPairs() if peer.role not in _DRIVERS:
                 answer(m.Refused(reason=f"{peer.name} may only watch: its key's role is {peer.role.value}"))
             case m.Say() | m.Do() | m.AskPairs() if console is not None and not console.speaks:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
@@ -20,6 +21,9 @@ from robot_rlhf.feedback.types import (
     Segment,
     Undo,
 )
+
+K = TypeVar("K")
+E = TypeVar("E")
 
 _SWAPPED = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
 
@@ -44,9 +48,10 @@ class Tally:
         self.operator_s = 0.0
         self._events: dict[str, Feedback | Removal] = {}
         self._undone: set[str] = set()
-        self._answers: dict[str, Preference] = {}  # query -> its standing answer
-        self._marks: dict[int, Outcome] = {}
-        self._removals: dict[int, Removal] = {}
+        # What stands, oldest first: the last one counts.
+        self._answers: dict[str, list[Preference]] = {}
+        self._marks: dict[int, list[Outcome]] = {}
+        self._removals: dict[int, list[Removal]] = {}
         self._counts = dict.fromkeys(Kind, 0)
 
     @staticmethod
@@ -82,11 +87,11 @@ class Tally:
         self._events[event.id] = event
         match event:
             case Removal(episode=episode):
-                self._removals[episode] = event
+                self._removals.setdefault(episode, []).append(event)
             case Preference(query=query):
-                self._answers[query] = event
+                self._answers.setdefault(query, []).append(event)
             case Outcome(episode=episode):
-                self._marks[episode] = event
+                self._marks.setdefault(episode, []).append(event)
             case _:
                 pass
         if not isinstance(event, Removal):
@@ -99,22 +104,15 @@ class Tally:
         self._undone.add(target)
         match event:
             case Removal(episode=episode):
-                self._removals.pop(episode, None)
+                _take_out(self._removals, episode, event)
             case Preference(query=query):
-                self._answers.pop(query, None)
+                _take_out(self._answers, query, event)
             case Outcome(episode=episode):
-                self._bring_back(episode)
+                _take_out(self._marks, episode, event)
             case _:
                 pass
         if not isinstance(event, Removal):
             self._counts[KIND_OF[type(event)]] -= 1
-
-    def _bring_back(self, episode: int) -> None:
-        """The newest mark of an episode that still stands, or none."""
-        self._marks.pop(episode, None)
-        for event in self._events.values():
-            if isinstance(event, Outcome) and event.episode == episode and event.id not in self._undone:
-                self._marks[episode] = event
 
     # -- what follows ----------------------------------------------------------------------------------
 
@@ -134,17 +132,17 @@ class Tally:
 
     def mark(self, episode: int) -> Outcome | None:
         """The standing mark of an episode."""
-        return self._marks.get(episode)
+        return _newest(self._marks, episode)
 
     def removal(self, episode: int) -> Removal | None:
         """What took an episode out, if it is out."""
-        return self._removals.get(episode)
+        return _newest(self._removals, episode)
 
     @property
     def marks(self) -> tuple[bool, ...]:
         """Marks of the policy's episodes, oldest first; those without one left out."""
         online = [id for id, episode in self.episodes.items() if episode.role is Role.ONLINE]
-        return tuple(self._marks[id].success for id in online if id in self._marks)
+        return tuple(self._marks[id][-1].success for id in online if id in self._marks)
 
     @property
     def interventions(self) -> tuple[float, ...]:
@@ -154,14 +152,25 @@ class Tally:
     @property
     def self_agreement(self) -> float | None:
         """Share of the pairs asked again with sides swapped that got the same answer; None without any."""
-        first: dict[tuple[Segment, Segment], Preference] = {}
-        same: list[bool] = []
-        for answer in self._answers.values():
-            query = self.queries.get(answer.query)
-            if query is None or answer.choice is Choice.CANNOT_TELL:
-                continue
-            if query.reason != "repeat":
-                first[query.left, query.right] = answer
-            elif (before := first.get((query.right, query.left))) is not None:
-                same.append(_SWAPPED.get(before.choice, before.choice) is answer.choice)
+        first: dict[tuple[Segment, Segment], Choice] = {}
+        again: dict[tuple[Segment, Segment], Choice] = {}
+        for id, answers in self._answers.items():
+            query, choice = self.queries.get(id), answers[-1].choice
+            if query is not None and choice is not Choice.CANNOT_TELL:
+                (again if query.reason == "repeat" else first)[query.left, query.right] = choice
+        same = [
+            _SWAPPED.get(first[right, left], first[right, left]) is choice
+            for (left, right), choice in again.items()
+            if (right, left) in first
+        ]
         return sum(same) / len(same) if same else None
+
+
+def _take_out(standing: dict[K, list[E]], key: K, event: E) -> None:
+    left = [other for other in standing.pop(key) if other is not event]
+    if left:
+        standing[key] = left
+
+
+def _newest(standing: dict[K, list[E]], key: K) -> E | None:
+    return standing[key][-1] if key in standing else None

@@ -60,7 +60,7 @@ class Writer:
         failed: Callable[[StoreError], None] | None = None,
     ) -> None:
         """Have `work` done on the store. `then` gets what it returned, `failed` the StoreError where the
-        data were at fault; without `failed` such an error is raised by `settle`."""
+        data were at fault; without `failed` such an error is raised by `settle`. Not after `close`."""
         self._waiting += 1
         self._jobs.put(_Job(work, then, failed))
 
@@ -71,16 +71,26 @@ class Writer:
                 outcome = self._done.get_nowait()
             except queue.Empty:
                 return
-            self._waiting -= 1
-            outcome()
+            self._hand_back(outcome)
+
+    def _hand_back(self, outcome: Callable[[], None]) -> None:
+        self._waiting -= 1
+        outcome()
 
     def close(self) -> None:
-        """Finish what was handed in, hand it back and close the store. While the disk fails, what cannot
-        be stored is given up."""
+        """Finish what was handed in, hand it back, also what is handed in for it, and close the store. While
+        the disk fails, what cannot be stored is given up. Twice is fine."""
         self._giving_up.set()
+        errors: list[BaseException] = []
+        while self._waiting:
+            try:
+                self._hand_back(self._done.get())
+            except Exception as error:  # what comes after it is handed back all the same
+                errors.append(error)
         self._jobs.put(None)
         self._thread.join()
-        self.settle()
+        if errors:
+            raise errors[0]
 
     def _run(self) -> None:
         try:
@@ -102,6 +112,7 @@ class Writer:
                 if self._giving_up.wait(_RETRY_S):
                     return _failure(job, error)
             except StoreError as error:
+                self.trouble = ""
                 return _failure(job, error)
             except BaseException as error:  # a defect: it belongs on the thread that asked
                 return _raising(error)

@@ -58,5 +58,6 @@ def test_the_numbers_of_the_purposes_stay_what_they_are() -> None:
         "NOISE": 9,
         "EVALUATION": 10,
         "CHUNKED": 11,
+        "EXPLORE": 12,
     }
     assert seed_of(7, Purpose.START, 3) == 889441382

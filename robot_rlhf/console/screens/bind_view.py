@@ -185,7 +185,7 @@ def _side(canvas: Canvas, area: pygame.Rect, state: BindState) -> None:
         words = f"{state.unknown[0].name} is not known yet. Press T, and each of its controls is asked for."
         _message(canvas, box, "pad", words, theme.YELLOW)
     else:
-        words = "Choose a place with the arrows or the D-pad, then press what is to give it."
+        words = "Choose a place with the arrows or the D-pad, then Enter or A, then press what is to give it."
         canvas.paragraph(words, box, theme.BODY, theme.MUTED)
     if box.height > canvas.px(320):
         _reset_note(canvas, box, state)

@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import replace
 
 from robot_rlhf.console.actions import Action, Context
+from robot_rlhf.console.camera import Viewpoint
 from robot_rlhf.console.canvas import Canvas
 from robot_rlhf.console.controls import Commands
 from robot_rlhf.console.guide import Guide
@@ -21,7 +22,7 @@ FINISH_NS = 6_000_000_000
 _REWARDS = 240
 _MARKED = (Stage.DEMONSTRATION, Stage.EPISODE, Stage.MARK)
 _LOOKING = (Action.CAMERA_LEFT, Action.CAMERA_RIGHT)
-_WISHED = (Stage.DEMONSTRATION, Stage.EPISODE, Stage.MARK, Stage.PAUSED)
+_WISHED = (Stage.DEMONSTRATION, Stage.EPISODE, Stage.MARK)
 
 
 class DriveScreen:
@@ -66,6 +67,14 @@ class DriveScreen:
             precision=commands.precision,
             card=self.guide.card if self.guide is not None else None,
         )
+
+    @property
+    def quarter_turns(self) -> int:
+        """How the view that is shown turns the sticks: see `Viewpoint.quarter_turns`."""
+        welcome = self.shared.model.welcome
+        if welcome is None:
+            return 0
+        return Viewpoint.of(welcome.description.views[self.state.view]).quarter_turns()
 
     def draw(self, canvas: Canvas) -> None:
         self._view.draw(canvas, self.state)
@@ -154,7 +163,12 @@ class DriveScreen:
                 )
 
     def _follow_reward(self, moment: Moment | None) -> None:
-        if moment is None or moment.reward is None or (moment.episode, moment.step) == self._reward_of:
+        if (
+            moment is None
+            or not moment.steps
+            or moment.reward is None
+            or (moment.episode, moment.step) == self._reward_of
+        ):
             return
         if self._reward_of is not None and self._reward_of[0] != moment.episode:
             self._rewards.clear()

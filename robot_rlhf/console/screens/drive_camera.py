@@ -19,6 +19,7 @@ from robot_rlhf.feedback.messages import Moment, Phase, Stage
 _INSET_EVERY = 3  # the second view is drawn with every third picture
 _FRAME = 7  # of HUMAN, in points
 _HELD = (Action.SUCCESS, Action.FAILURE, Action.DISCARD, Action.CLEAR_FAULT)
+_SILENT = ("speed", "acceleration")  # limits that honest driving meets all the time, with three keys at once
 
 
 class View:
@@ -192,8 +193,8 @@ def _draw_problem(canvas: Canvas, area: pygame.Rect, model: Model, moment: Momen
         words = model.problem
     elif not model.snapshot.focus:
         words = "Click into this window to drive"
-    elif moment.phase is Phase.OPERATOR and moment.limits:
-        words, colour = f"At a limit: {', '.join(moment.limits)}", theme.SKY
+    elif moment.phase is Phase.OPERATOR and (met := [each for each in moment.limits if each not in _SILENT]):
+        words, colour = f"At a limit: {', '.join(met)}", theme.SKY
     if not words:
         return
     width = min(area.width - canvas.px(24), canvas.width(words, theme.BODY) + canvas.px(56))

@@ -86,7 +86,9 @@ def _episode(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState)
     canvas.bar(bar, share, theme.ORANGE if moment.driving else theme.SKY)
     row, _ = parts.cut_top(rest, canvas.px(20))
     yours = 100.0 * moment.operator_steps / moment.step if moment.step else 0.0
-    text = canvas.text(f"{yours:.0f} % by hand", row.midleft, theme.SMALL, anchor="midleft")
+    if moment.stage is Stage.MARK and status.interventions:
+        yours = 100.0 * status.interventions[-1]
+    text = canvas.text(f"{yours:.0f}% by hand", row.midleft, theme.SMALL, anchor="midleft")
     waiting = f"{status.pairs_waiting} pairs wait"
     if text.right + canvas.width(waiting, theme.SMALL) + canvas.px(10) < row.right:
         colour = theme.PURPLE if status.pairs_waiting else theme.MUTED
@@ -95,18 +97,26 @@ def _episode(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState)
 
 def _heading(moment: Moment, status: Status, hz: float) -> tuple[str, str]:
     left_s = max(0, moment.steps - moment.step) / hz
-    clock = f"{left_s:.1f} s left" if left_s > 0.0 else f"{moment.step / hz:.1f} s"
+    clock = f"{left_s:.1f} s left" if moment.steps else ""
     match moment.stage:
         case Stage.READY | Stage.DEMONSTRATION:
             number = min(status.demonstrations + 1, max(1, status.demonstrations_planned))
             return f"Demonstration {number} of {status.demonstrations_planned}", clock
         case Stage.EVALUATING:
-            return "Evaluation", clock
+            return "Evaluation", ""
+        case Stage.PAUSED if status.demonstrations < status.demonstrations_planned and not status.episodes:
+            return f"Demonstration {status.demonstrations + 1} of {status.demonstrations_planned}", clock
         case Stage.EPISODE | Stage.MARK | Stage.PAUSED:
             number = min(status.episodes + (moment.stage is not Stage.MARK), status.episodes_planned)
             return f"Episode {number} of {status.episodes_planned}", clock
-        case _:
-            return f"Episode {moment.episode}", clock
+        case Stage.TELEOP:
+            return "Free driving", ""
+        case Stage.PREPARING:
+            return "The first policy is being made", ""
+        case Stage.LABELLING:
+            return "No robot runs", ""
+        case Stage.DONE:
+            return "The session is over", ""
 
 
 def _motion(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) -> None:
@@ -116,7 +126,9 @@ def _motion(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) 
     full = welcome.full_speed_m_s or 1.0
     grips = welcome.uses_gripper and model.row is not None
     step = rest.height // (4 if grips else 3)
-    name, value = canvas.px(16), canvas.width("-0.00", theme.TINY) + canvas.px(8)
+    names = ("x", "y", "z", "grip") if grips else ("x", "y", "z")
+    name = max(canvas.width(each, theme.TINY) for each in names) + canvas.px(8)
+    value = canvas.width("+0.00", theme.TINY) + canvas.px(8)
     for index, axis in enumerate("xyz"):
         row = pygame.Rect(rest.x, rest.y + index * step, rest.width, step)
         asked, done = moment.commanded_m_s[index], round(moment.achieved_m_s[index], 2) + 0.0
@@ -128,11 +140,10 @@ def _motion(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) 
         assert model.row is not None
         row = pygame.Rect(rest.x, rest.y + 3 * step, rest.width, step)
         opening, target = float(model.row[7]), float(model.row[8])
-        label = canvas.text("grip", row.midleft, theme.TINY, theme.MUTED, anchor="midleft")
-        left = label.right + canvas.px(8)
-        bar = pygame.Rect(left, row.centery - canvas.px(3), row.right - value - left, canvas.px(7))
+        canvas.text("grip", row.midleft, theme.TINY, theme.MUTED, anchor="midleft")
+        bar = pygame.Rect(row.x + name, row.centery - canvas.px(3), row.width - name - value, canvas.px(7))
         canvas.bar(bar, opening, theme.ORANGE, mark=target)
-        canvas.text(f"{100 * opening:.0f} %", row.midright, theme.TINY, anchor="midright")
+        canvas.text(f"{100 * opening:.0f}%", row.midright, theme.TINY, anchor="midright")
 
 
 def rolling(marks: Sequence[bool], window: int = ROLLING) -> list[float]:
@@ -149,7 +160,7 @@ def _success(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState)
     chart = pygame.Rect(rest.x, rest.y + canvas.px(3), rest.width - canvas.px(36), rest.height - canvas.px(6))
     if chart.height < canvas.px(16):
         return
-    for share, label in ((0.0, "0"), (0.5, ""), (1.0, "100 %")):
+    for share, label in ((0.0, "0"), (0.5, ""), (1.0, "100%")):
         y = chart.bottom - 1 - round(share * (chart.height - 1))
         canvas.fill(pygame.Rect(chart.x, y, chart.width, 1), theme.LINE)
         if label:
@@ -169,7 +180,7 @@ def _reward(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) 
     assert moment is not None
     value = "none yet" if moment.reward is None else f"{moment.reward:+.1f} sd"
     rest = _title(canvas, area, "Predicted reward", value)
-    slots = max(2, moment.steps)
+    slots = max(2, moment.steps, len(state.rewards or ()))
     canvas.sparkline(
         rest,
         state.rewards or (),

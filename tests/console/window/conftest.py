@@ -25,7 +25,7 @@ _UPRIGHT = (0.0, 0.0, 0.0, 1.0)
 
 
 def describe() -> SceneDescription:
-    """Two links, one of them a tetrahedron, a cube and two views."""
+    """Two links, one of them a tetrahedron, a cube, a view from behind the arm and one from its left."""
     corners = np.array([[0, 0, 0], [0.1, 0, 0], [0, 0.1, 0], [0, 0, 0.3]], "<f4")
     faces = np.array([[0, 2, 1], [0, 1, 3], [1, 2, 3], [2, 0, 3]], "<u2")
     return SceneDescription(
@@ -50,7 +50,7 @@ def describe() -> SceneDescription:
         max_speed_m_s=0.25,
         max_turn_rad_s=1.0,
         views=(
-            View(name="front", target_m=(0.4, 0, 0.2), distance_m=1.4, azimuth_deg=40.0, elevation_deg=24.0),
+            View(name="front", target_m=(0.4, 0, 0.2), distance_m=1.4, azimuth_deg=180.0, elevation_deg=24.0),
             View(name="side", target_m=(0.4, 0, 0.2), distance_m=1.4, azimuth_deg=90.0, elevation_deg=24.0),
         ),
     )

@@ -97,6 +97,21 @@ def test_a_stick_goes_the_same_way(app: ConsoleApp, link: Link) -> None:
         assert app.shared.model.label(Action.TAKEOVER) == "RB"
 
 
+def test_away_is_away_from_the_viewer_and_stays_so_while_somebody_drives(app: ConsoleApp, link: Link) -> None:
+    key("w")
+    step_until(app, lambda: link.inputs[-1][0].stick[0] == 1.0)
+    tap(app, "right")  # seen from the arm's left, away is to its right
+    step_until(app, lambda: link.inputs[-1][0].stick == (0.0, -1.0, 0.0))
+    key("w", down=False)
+    step_until(app, lambda: not any(link.inputs[-1][0].stick))
+    key("space")
+    key("w")
+    step_until(app, lambda: link.inputs[-1][0].stick == (0.0, -1.0, 0.0))
+    assert link.inputs[-1][0].takeover
+    tap(app, "left")
+    assert link.inputs[-1][0].stick == (0.0, -1.0, 0.0)
+
+
 def test_stop_goes_out_before_the_hands_of_its_pass(app: ConsoleApp, link: Link) -> None:
     said = len(link.inputs)
     key("escape")

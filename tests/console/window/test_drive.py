@@ -90,6 +90,11 @@ def test_the_next_demonstration_is_asked_for_by_number(desk: Desk, screen: Drive
     )
 
 
+def test_a_demonstration_that_is_held_says_why(desk: Desk, screen: DriveScreen) -> None:
+    changes = {"stage": m.Stage.DEMONSTRATION, "phase": m.Phase.HOLD, "hold_reason": "ada was not heard"}
+    assert banner(desk, screen, **changes)[1].startswith("Ada was not heard. Hold Space to go on |")
+
+
 def test_before_the_first_demonstration_nobody_can_have_enough(desk: Desk, screen: DriveScreen) -> None:
     desk.link.stands(demonstrations=0)
     assert "Enough" not in banner(desk, screen, stage=m.Stage.READY, phase=m.Phase.HOLD)[1]
@@ -98,6 +103,20 @@ def test_before_the_first_demonstration_nobody_can_have_enough(desk: Desk, scree
 def test_a_mark_is_asked_for(desk: Desk, screen: DriveScreen) -> None:
     _, asked = banner(desk, screen, stage=m.Stage.MARK, phase=m.Phase.HOLD)
     assert asked == "How did it go? Hold Enter success | Backspace failure | N skip"
+
+
+def test_what_is_said_between_episodes_is_what_helps(desk: Desk, screen: DriveScreen) -> None:
+    changes = {"stage": m.Stage.PAUSED, "phase": m.Phase.HOLD, "recording": False}
+    assert banner(desk, screen, **changes)[1] == "The next episode begins in a moment."
+    cleared = {**changes, "hold_reason": "cleared: take over to go on"}
+    assert banner(desk, screen, **cleared)[1] == "Cleared: take over to go on. Hold Space"
+    fire(desk, screen, Action.CONFIRM)
+    assert desk.link.told == []
+
+
+def test_confirm_is_not_offered_for_letting_the_policy_go_on(desk: Desk, screen: DriveScreen) -> None:
+    _, asked = banner(desk, screen, phase=m.Phase.HOLD)  # it would end the episode
+    assert asked == "The policy goes on in a moment. Hold Space to drive"
 
 
 def test_who_only_watches_is_asked_for_nothing(desk: Desk, screen: DriveScreen) -> None:
@@ -276,6 +295,12 @@ def test_the_predicted_reward_is_that_of_the_running_episode(desk: Desk, screen:
     desk.link.now(episode=8, step=0, reward=-1.0)
     desk.step(screen)
     assert screen.state.rewards == (-1.0,)
+
+
+def test_between_episodes_the_last_ones_reward_stays(desk: Desk, screen: DriveScreen) -> None:
+    desk.link.now(stage=m.Stage.MARK, phase=m.Phase.HOLD, step=0, steps=0, reward=0.9)
+    desk.step(screen)
+    assert screen.state.rewards == pytest.approx((0.3,))
 
 
 def test_the_predicted_reward_can_be_hidden(desk: Desk) -> None:

@@ -10,7 +10,8 @@ from msgspec.structs import replace
 
 from robot_rlhf.console.actions import Action
 from robot_rlhf.console.controls import Commands
-from robot_rlhf.console.guide import MARKED_EPISODES, Guide, Step
+from robot_rlhf.console.guide import MARKED_EPISODES, Guide
+from robot_rlhf.console.guide_texts import Step
 from robot_rlhf.console.screens.drive import DriveScreen
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import Outcome
@@ -123,6 +124,14 @@ def test_as_many_demonstrations_as_the_session_plans(lesson: Lesson) -> None:
     lesson.link.now(stage=m.Stage.PREPARING)
     lesson.wait()
     assert lesson.at() is Step.WATCH
+
+
+def test_a_stop_between_demonstrations_does_not_end_that_step(lesson: Lesson) -> None:
+    lesson.skip()
+    lesson.link.stands(demonstrations=1)
+    lesson.link.now(stage=m.Stage.PAUSED, phase=m.Phase.STOPPED)
+    lesson.wait()
+    assert lesson.at() is Step.RECORD
 
 
 def test_enough_demonstrations_end_that_step_too(lesson: Lesson) -> None:

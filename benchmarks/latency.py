@@ -1,0 +1,284 @@
+"""From a thumb to the arm: takeover pressed to command in force, STOP pressed to zero velocity.
+
+    python -m benchmarks.latency --json latency.json [--presses 2000] [--load {learner,none}]
+
+The thumb is SDL's virtual joystick in a real console that draws 30 pictures a second (under a display where
+there is one, otherwise under SDL's dummy driver), the wire is ZeroMQ on loopback, the arm is the live
+session's in another process. The time of arrival is taken by a recorder around PyBullet's own motor call in
+that process, of which the session knows nothing: the moment at which the joint motors get the targets of the
+operator's command, or of zero velocity. With `--load learner` the session's own learner, a third process,
+trains without a pause. All clocks are the machine's monotonic clock.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import random
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+ROOT = Path(__file__).resolve().parents[1]
+
+FIELD_TICK_MS = 100.0
+"""What others do: a takeover is sampled at the 10 Hz policy tick, after inference."""
+STOP_EVERY = 5
+LATEST_S = 0.5
+"""A press that has not arrived after this long counts as missed."""
+
+
+def percentiles(values_ms: Sequence[float]) -> dict[str, float | int]:
+    """p50, p99 and max in ms, and how many there were."""
+    array = np.asarray(values_ms)
+    return {
+        "p50_ms": round(float(np.percentile(array, 50)), 3),
+        "p99_ms": round(float(np.percentile(array, 99)), 3),
+        "max_ms": round(float(array.max()), 3),
+        "count": len(array),
+    }
+
+
+# -- the arm's side, a process of its own -----------------------------------------------------------------
+
+
+class MotorRecorder:
+    """Writes down when the joint motors first get an operator's command, and when they first get none."""
+
+    def __init__(self, arm: Any) -> None:
+        self.operator_ns: list[int] = []
+        self.still_ns: list[int] = []
+        self._arm, self._before = arm, ("", False)
+        self._set = arm._client.setJointMotorControlArray
+        arm._client.setJointMotorControlArray = self._recorded
+
+    def _recorded(self, *arguments: Any, **named: Any) -> Any:
+        result = self._set(*arguments, **named)
+        applied = self._arm._applied
+        if applied is not None:
+            now = (applied.command.source.value, bool(applied.command.twist.any()))
+            if now != self._before:
+                at = time.monotonic_ns()
+                if now[0] == "operator" and self._before[0] != "operator":
+                    self.operator_ns.append(at)
+                if self._before[1] and not now[1]:
+                    self.still_ns.append(at)
+                self._before = now
+        return result
+
+
+def host(load: bool) -> None:
+    """A live session whose policy drives without end, until something stands on standard input."""
+    from robot_rlhf.commands.live import Wire, live_session
+    from robot_rlhf.session.presets import live_preset
+    from robot_rlhf.session.run_folder import RunFolder
+
+    plain = live_preset("pick_cube")
+    # On the task's own reward there is something to learn from the first episode on, and with so many
+    # updates a step owed the learner never rests.
+    config = replace(
+        plain,
+        reward="task",
+        feedback="takeovers",
+        schedule=replace(
+            plain.schedule, demonstrations=0, episodes=10**6, warmup_episodes=0, evaluate_every=0
+        ),
+        sac=replace(plain.sac, updates_per_step=100_000 if load else 0),
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "run"
+        RunFolder.create(path, config).close()
+        command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
+        with live_session(path, config, Wire("tcp://127.0.0.1:0", None, False), command) as session:
+            recorder = MotorRecorder(session.env.robot)
+            print(session.stream.address, flush=True)
+            over = threading.Event()
+
+            def wait_for_the_end() -> None:
+                sys.stdin.readline()
+                over.set()
+
+            threading.Thread(target=wait_for_the_end, daemon=True).start()
+            while not over.is_set():
+                session.step()
+            found = {
+                "operator_ns": recorder.operator_ns,
+                "still_ns": recorder.still_ns,
+                "tick_lateness_ms": list(session.lateness.newest_ms),
+                "overruns": session.lateness.overruns,
+                "updates": 0 if session.learner is None else session.learner.updates,
+            }
+            print(json.dumps(found), flush=True)
+
+
+@contextlib.contextmanager
+def running_host(load: bool) -> Iterator[subprocess.Popen[str]]:
+    words = [sys.executable, "-m", "benchmarks.latency", "--host", "--load", "learner" if load else "none"]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+
+
+# -- the operator's side -----------------------------------------------------------------------------------
+
+
+def press_again_and_again(pad: Any, link: Any, presses: int, over: threading.Event) -> list[dict[str, int]]:
+    """The thumb: takes over with the stick pushed, lets go, and every fifth time presses STOP meanwhile."""
+    from robot_rlhf.feedback.messages import Phase, Stage
+
+    chance = random.Random(0)
+    thumbs: list[dict[str, int]] = []
+    while len(thumbs) < presses and not over.is_set():
+        pad.axis("leftx", 0.0)  # after a stop the console wants to see the sticks at rest
+        time.sleep(chance.uniform(0.05, 0.12) if chance.random() < 0.5 else chance.uniform(0.35, 0.5))
+        moment = link.moment
+        if moment is None or moment.stage is not Stage.EPISODE or moment.phase is Phase.STOPPED:
+            pad.press("rightshoulder")  # after a stop this arms the arm again
+            time.sleep(0.06)
+            pad.release("rightshoulder")
+            time.sleep(0.06)
+            continue
+        pad.axis("leftx", chance.choice((-0.8, 0.8)))
+        time.sleep(0.02)
+        thumb = {"take_ns": time.monotonic_ns(), "stop_ns": 0}
+        pad.press("rightshoulder")
+        time.sleep(chance.uniform(0.06, 0.12))
+        if len(thumbs) % STOP_EVERY == 0:
+            thumb["stop_ns"] = time.monotonic_ns()
+            pad.press("start")
+            time.sleep(0.03)
+            pad.release("start")
+        pad.release("rightshoulder")
+        thumbs.append(thumb)
+    over.set()
+    return thumbs
+
+
+def operate(address: str, presses: int) -> tuple[list[dict[str, int]], dict[str, float]]:
+    """A console in this process, its main loop here, the thumb in a thread."""
+    import pygame
+
+    from hardware.clock import MonotonicClock, Ticker
+    from robot_rlhf.console.app import ConsoleApp, WindowOptions
+    from robot_rlhf.console.virtual_pad import VirtualPad
+    from robot_rlhf.feedback.link import OperatorLink
+    from robot_rlhf.feedback.messages import Phase, Stage, Wish
+
+    link = OperatorLink(address, "thumb")
+    app = ConsoleApp(link, WindowOptions(sound=False))
+    over = threading.Event()
+    thumbs: list[dict[str, int]] = []
+    with VirtualPad() as pad:
+        pygame.event.post(pygame.event.Event(pygame.WINDOWFOCUSGAINED))
+        thread = threading.Thread(
+            target=lambda: thumbs.extend(press_again_and_again(pad, link, presses, over))
+        )
+        began, frames, cleared = 0.0, 0, 0.0
+        from hardware.clock import MonotonicClock, Ticker
+
+        ticker = Ticker(MonotonicClock(), 250)
+        while not over.is_set():
+            app.step()
+            moment = link.moment
+            if moment is not None and moment.stage is Stage.EPISODE and not thread.is_alive() and not began:
+                thread.start()
+                began, frames = time.monotonic(), app.frames
+            if moment is not None and moment.phase is Phase.STOPPED and time.monotonic() - cleared > 0.3:
+                cleared = time.monotonic()
+                link.wish(Wish.CLEAR)
+            ticker.wait()
+        thread.join()
+        seconds = time.monotonic() - began
+        facts = {
+            "seconds": round(seconds, 1),
+            "pictures_per_second": round((app.frames - frames) / seconds, 1),
+            "console_passes_skipped": ticker.overruns,
+        }
+    app.close()
+    return thumbs, facts
+
+
+def matched(thumbs: Sequence[int], arrivals: Sequence[int]) -> tuple[list[float], int]:
+    """Each press with the first arrival after it, in ms, and how many had none in time."""
+    found: list[float] = []
+    missed = 0
+    at = np.asarray(arrivals, dtype=np.int64)
+    for thumb in thumbs:
+        index = int(np.searchsorted(at, thumb))
+        if index < len(at) and at[index] - thumb < LATEST_S * 1e9:
+            found.append((int(at[index]) - thumb) / 1e6)
+        else:
+            missed += 1
+    return found, missed
+
+
+def main() -> None:
+    """Measure, print a table, write JSON."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--presses", type=int, default=2000)
+    parser.add_argument("--load", choices=("learner", "none"), default="learner")
+    parser.add_argument("--host", action="store_true", help=argparse.SUPPRESS)
+    asked = parser.parse_args()
+    if asked.host:
+        host(asked.load == "learner")
+        return
+    os.environ.setdefault("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")
+    if not os.environ.get("DISPLAY"):
+        os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
+    with running_host(asked.load == "learner") as process:
+        assert process.stdin is not None and process.stdout is not None
+        address = process.stdout.readline().strip()
+        thumbs, facts = operate(address, asked.presses)
+        process.stdin.write("\n")
+        process.stdin.flush()
+        seen: dict[str, Any] = msgspec.json.decode(process.stdout.readline())
+    takeover, missed = matched([thumb["take_ns"] for thumb in thumbs], seen["operator_ns"])
+    stops = [thumb["stop_ns"] for thumb in thumbs if thumb["stop_ns"]]
+    stop, unstopped = matched(stops, seen["still_ns"])
+    result = {
+        "takeover": percentiles(takeover),
+        "stop": percentiles(stop),
+        "tick_jitter": percentiles(seen["tick_lateness_ms"]),
+        "missed": {"takeover": missed, "stop": unstopped},
+        "field_tick_ms": FIELD_TICK_MS,
+        "overruns": seen["overruns"],
+        "updates_per_second": round(seen["updates"] / facts["seconds"], 1),
+        **facts,
+        "load": asked.load,
+        "machine": {
+            "cpus": os.cpu_count(),
+            "processor": platform.machine(),
+            "python": sys.version.split()[0],
+        },
+    }
+    print(f"{'':14}{'p50 ms':>9}{'p99 ms':>9}{'max ms':>9}{'count':>8}")
+    for name in ("takeover", "stop", "tick_jitter"):
+        row = result[name]
+        assert isinstance(row, dict)
+        figures = "".join(f"{row[key]:9.2f}" for key in ("p50_ms", "p99_ms", "max_ms"))
+        print(f"{name:14}{figures}{row['count']:8}")
+    print({key: value for key, value in result.items() if key not in ("takeover", "stop", "tick_jitter")})
+    if asked.json is not None:
+        asked.json.write_text(json.dumps(result, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
