@@ -145,7 +145,7 @@ def press_again_and_again(pad: Any, link: Any, presses: int, over: threading.Eve
     thumbs: list[dict[str, int]] = []
     while len(thumbs) < presses and not over.is_set():
         pad.axis("leftx", 0.0)  # after a stop the console wants to see the sticks at rest
-        time.sleep(chance.uniform(0.05, 0.12) if chance.random() < 0.5 else chance.uniform(0.35, 0.5))
+        time.sleep(chance.uniform(0.05, 0.12) if chance.random() < 0.75 else chance.uniform(0.35, 0.45))
         moment = link.moment
         if moment is None or moment.stage is not Stage.EPISODE or moment.phase is Phase.STOPPED:
             pad.press("rightshoulder")  # after a stop this arms the arm again
@@ -157,7 +157,7 @@ def press_again_and_again(pad: Any, link: Any, presses: int, over: threading.Eve
         time.sleep(0.02)
         thumb = {"take_ns": time.monotonic_ns(), "stop_ns": 0}
         pad.press("rightshoulder")
-        time.sleep(chance.uniform(0.06, 0.12))
+        time.sleep(chance.uniform(0.05, 0.09))
         if len(thumbs) % STOP_EVERY == 0:
             thumb["stop_ns"] = time.monotonic_ns()
             pad.press("start")

@@ -136,7 +136,7 @@ def _train(command: Train) -> Summary | None:
     name = "demo" if isinstance(command, Demo) else "train"
     need(name, "sim", "learn")
     settings = read_config(out) if resumes else command.settings
-    if settings.operator == "console":
+    if settings.operator == "console" and not command.wire.no_window:
         need(name, "console")
     elif isinstance(command, Demo) and not command.headless and not has_display():
         _say("there is no screen here, so a simulated operator teaches in your place (--headless says so)")
@@ -173,7 +173,8 @@ def _wire(options: LiveOptions, *, guide: bool = False, opens: bool = True) -> W
 def _live(command: Teleop | Record | Label) -> None:
     """Free driving, recording and labelling."""
     name = type(command).__name__.lower()
-    need(name, "sim", *([] if isinstance(command, Label) else ["learn"]), "console")
+    extras = {"learn": not isinstance(command, Label), "console": not command.wire.no_window}
+    need(name, "sim", *(extra for extra, needed in extras.items() if needed))
     from robot_rlhf.commands import live
 
     wire = _wire(command.wire)

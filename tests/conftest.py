@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch and numpy are loaded; workers share the cores
-for _name in ("DISPLAY", "WAYLAND_DISPLAY"):  # no test opens a window, unless it says so itself
-    os.environ.pop(_name, None)
+os.environ.pop("DISPLAY", None)  # no test opens a window, unless it says so itself
+os.environ.pop("WAYLAND_DISPLAY", None)
 
 import pytest
 from hypothesis import settings

@@ -52,7 +52,7 @@ TEXTS: Mapping[Step, Callable[[Model, Moment, Status], Words]] = {
     Step.CORRECT: lambda *_: (
         "When it goes wrong hold",
         Action.TAKEOVER,
-        "put it right and let go: what you did counts more than what it did.",
+        ", put it right and let go: what you did counts more than what it did.",
     ),
     Step.PRESS: lambda *_: (
         "While it moves say what you think of the last moments:",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -46,9 +47,21 @@ def episodes(run: Path, role: EpisodeRole) -> list[int]:
         return list(store.episode_steps(role))
 
 
-def killed_when(reached: Callable[[], bool], words: Sequence[str], run: Path) -> list[StoredEvent]:
-    """Have session, learner and operator work on `run` until that is so, kill them all at once, and return
-    what had been said."""
+def learners(group: int) -> list[int]:
+    """Learners that run in that process group."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if b"live_learner" in (folder / "cmdline").read_bytes() and os.getpgid(int(folder.name)) == group:
+                found.append(int(folder.name))
+    return found
+
+
+def killed_when(
+    reached: Callable[[], bool], words: Sequence[str], run: Path, alone: bool = False
+) -> list[StoredEvent]:
+    """Have session, learner and operator work on `run` until that is so, kill them all at once, or the
+    session alone, and return what had been said."""
     with (run.parent / "stderr").open("wb") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "robot_rlhf.cli", *words],
@@ -63,6 +76,12 @@ def killed_when(reached: Callable[[], bool], words: Sequence[str], run: Path) ->
             except subprocess.TimeoutExpired:
                 continue
             pytest.fail(f"it ended too early: {(run.parent / 'stderr').read_text()}")
+        if alone:
+            assert learners(process.pid)
+            process.kill()
+            process.wait()
+            while learners(process.pid):  # they end by themselves
+                time.sleep(0.01)
         os.killpg(process.pid, signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
     return said(run)
@@ -84,7 +103,7 @@ class LiveRun:
 def live_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
     run = tmp_path_factory.mktemp("live") / "run"
     words = (*finished_run.words, "--live", "--schedule.episodes", "3", "--out", str(run))
-    first = killed_when(lambda: len(said(run)) >= 1, words, run)
+    first = killed_when(lambda: len(said(run)) >= 1, words, run, alone=True)
     online = EpisodeRole.ONLINE
     second = killed_when(lambda: bool(RunFolder.is_begun(run) and episodes(run, online)), words, run)
     with Store.open_readonly(run / DATABASE) as store:
@@ -262,12 +281,13 @@ def test_keys_are_made_listed_and_revoked(here: Path, capsys: Captured) -> None:
     made = json.loads(call("make", "eve", "--role", "observer", "--json"))
     assert (made["name"], made["role"]) == ("eve", "observer")
     server = ServerSecurity(here / "keys")
-    user = server.user(ClientSecurity(file).public_key)
+    key = ClientSecurity(file).public_key
+    user = server.user(key)
     assert user is not None
     assert user.role is Role.OPERATOR
     assert [line.split(",")[0] for line in call("list").splitlines()] == ["ann: operator", "eve: observer"]
     assert "ann is refused" in call("revoke", "ann")
-    assert server.user(ClientSecurity(file).public_key) is None
+    assert server.user(key) is None
     assert "refused since" in call("list").splitlines()[0]
     listed = json.loads(call("list", "--json"))
     assert [one["name"] for one in listed] == ["ann", "eve"]
