@@ -102,7 +102,7 @@ class LiveRun:
 @pytest.fixture(scope="module")
 def live_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> LiveRun:
     run = tmp_path_factory.mktemp("live") / "run"
-    words = (*finished_run.words, "--live", "--schedule.episodes", "3", "--out", str(run))
+    words = (*finished_run.words, "--live", "--schedule.demonstrations", "1", "--out", str(run))
     first = killed_when(lambda: len(said(run)) >= 1, words, run, alone=True)
     online = EpisodeRole.ONLINE
     second = killed_when(lambda: bool(RunFolder.is_begun(run) and episodes(run, online)), words, run)

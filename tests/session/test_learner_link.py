@@ -24,6 +24,7 @@ FAILS = [sys.executable, "-c", "raise SystemExit(3)"]
 def link(monkeypatch: pytest.MonkeyPatch) -> Iterator[LearnerLink]:
     """To a learner that only sleeps."""
     monkeypatch.setattr(learner_link, "_PAUSE_NS", 0)
+    monkeypatch.setattr(learner_link, "_QUIT_S", 0.05)
     link = LearnerLink(SLEEPS)
     yield link
     list(link.close())
