@@ -265,16 +265,7 @@ class Newcomer:
         self._album.take("1-drive")
         self._take_over()
         for key in MOVING:
-            self._keys.hold((TAKE_OVER, key))
-            self._linger(0.35)
-            velocity = np.array(self._seen()[0].commanded_m_s)
-            self._album.take("1-driving")
-            self._keys.hold((TAKE_OVER,))
-            self._linger(0.15)
-            speed = float(np.linalg.norm(velocity))
-            if speed < 0.02:
-                raise DemoError(f"the key {key!r} moves nothing, {self._where()}")
-            self._directions[key] = velocity / speed
+            self._directions[key] = self._way_of(key)
         if self._uses_gripper:
             for key in (CLOSE, OPEN):
                 self._keys.hold((TAKE_OVER, key))
@@ -287,6 +278,23 @@ class Newcomer:
             self._held(DISCARD, 0.8)
             self._until("starting over", lambda: self._seen()[0].stage is Stage.READY, 3.0)
             self.story.tell("the practice was a recording: started over")
+
+    def _way_of(self, key: str) -> Array:
+        """Where a key moves the tool: pressed, and pressed anew where the takeover was lost meanwhile."""
+        for _ in range(5):
+            if self._seen()[0].phase is not Phase.OPERATOR:
+                self._take_over()
+            self._keys.hold((TAKE_OVER, key))
+            self._linger(0.35)
+            velocity = np.array(self._seen()[0].commanded_m_s)
+            self._album.take("1-driving")
+            self._keys.hold((TAKE_OVER,))
+            self._linger(0.15)
+            speed = float(np.linalg.norm(velocity))
+            if speed > 0.02:
+                return np.asarray(velocity / speed)
+            self.story.counts["keys that moved nothing"] += 1
+        raise DemoError(f"the key {key!r} moves nothing, {self._where()}")
 
     @property
     def _uses_gripper(self) -> bool:
@@ -317,6 +325,9 @@ class Newcomer:
         self._until("recording", lambda: self._seen()[0].stage is Stage.DEMONSTRATION, 2.0)
         began_s = time.monotonic()
         while not self._reached() and self._seen()[0].stage is Stage.DEMONSTRATION:
+            if self._seen()[0].phase is not Phase.OPERATOR:  # the hands were lost
+                self.story.counts["takeovers that were lost"] += 1
+                self._take_over()
             self._steer()
             self._pass()
             if time.monotonic() > began_s + 1.0:

@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FIELD_TICK_MS = 100.0
 """What others do: a takeover is sampled at the 10 Hz policy tick, after inference."""
-STOP_EVERY = 5
+STOP_EVERY = 20
 LATEST_S = 0.5
 """A press that has not arrived after this long counts as missed."""
 
@@ -138,14 +138,14 @@ def running_host(load: bool) -> Iterator[subprocess.Popen[str]]:
 
 
 def press_again_and_again(pad: Any, link: Any, presses: int, over: threading.Event) -> list[dict[str, int]]:
-    """The thumb: takes over with the stick pushed, lets go, and every fifth time presses STOP meanwhile."""
+    """The thumb: takes over with the stick pushed, lets go, and every so-manieth time presses STOP meanwhile."""
     from robot_rlhf.feedback.messages import Phase, Stage
 
     chance = random.Random(0)
     thumbs: list[dict[str, int]] = []
     while len(thumbs) < presses and not over.is_set():
         pad.axis("leftx", 0.0)  # after a stop the console wants to see the sticks at rest
-        time.sleep(chance.uniform(0.05, 0.12) if chance.random() < 0.75 else chance.uniform(0.35, 0.45))
+        time.sleep(chance.uniform(0.04, 0.09) if chance.random() < 0.9 else chance.uniform(0.35, 0.45))
         moment = link.moment
         if moment is None or moment.stage is not Stage.EPISODE or moment.phase is Phase.STOPPED:
             pad.press("rightshoulder")  # after a stop this arms the arm again
@@ -157,7 +157,7 @@ def press_again_and_again(pad: Any, link: Any, presses: int, over: threading.Eve
         time.sleep(0.02)
         thumb = {"take_ns": time.monotonic_ns(), "stop_ns": 0}
         pad.press("rightshoulder")
-        time.sleep(chance.uniform(0.05, 0.09))
+        time.sleep(chance.uniform(0.04, 0.07))
         if len(thumbs) % STOP_EVERY == 0:
             thumb["stop_ns"] = time.monotonic_ns()
             pad.press("start")

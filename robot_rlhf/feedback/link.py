@@ -217,11 +217,16 @@ class OperatorLink:
                 self.moment, self._seen_ns = seen, now
             case m.Status():
                 self.status = seen
+                self._catch_up(seen.news)
             case m.News():
-                if seen.number > self._last_news + 1:  # heard in its turn, with those that were missed
-                    self._talk.request(m.AskNews(first=self._last_news + 1), deadline_s=5.0)
-                else:
+                self._catch_up(seen.number)
+                if seen.number == self._last_news + 1:  # another is heard in its turn, with what was missed
                     self._hear(seen)
+
+    def _catch_up(self, count: int) -> None:
+        """Ask for the news that are lacking of the first `count`."""
+        if count > self._last_news + 1:
+            self._talk.request(m.AskNews(first=self._last_news + 1), deadline_s=5.0)
 
     def _hear(self, item: m.News) -> None:
         if item.number > self._last_news:

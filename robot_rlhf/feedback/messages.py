@@ -228,6 +228,8 @@ class Status(_Message, frozen=True, kw_only=True, tag="status"):
     report: str
     """Where the report lies, once there is one."""
     run: str
+    news: int = 0
+    """How many news there have been, so that a console sees that it has missed the last ones."""
 
 
 class News(_Message, frozen=True, kw_only=True, tag="news"):

@@ -75,6 +75,11 @@ class Desk:
         self.news.append(item)
         self._stream.publish(item)
 
+    @property
+    def told(self) -> int:
+        """How many news there have been."""
+        return self._number
+
     def settle(self) -> None:
         """Handle what the store has done."""
         self.writer.settle()

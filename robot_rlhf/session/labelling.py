@@ -146,6 +146,7 @@ class LabelSession:
             overruns=0,
             report="",
             run=self.name,
+            news=self.desk.told,
         )
 
     def close(self) -> None:

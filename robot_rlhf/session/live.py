@@ -283,6 +283,7 @@ class LiveSession:
             rng=generator(self.config.seed, Purpose.EXPLORE, id),
         )
         self._tick, self._placed = _Tick(), False
+        self.drive.drove = self.drive.phase is Phase.OPERATOR  # whoever drove before has let go
         self._zero_ns, self._steps = self._zero_ns + self._steps * TIMESTEP_NS, 0  # its steps begin here
         self._go(Stage.DEMONSTRATION if role is Role.DEMONSTRATION else Stage.EPISODE)
 
@@ -644,6 +645,7 @@ class LiveSession:
             overruns=self.lateness.overruns,
             report=self.report,
             run=self.name,
+            news=self.desk.told,
         )
 
     def close(self) -> None:
