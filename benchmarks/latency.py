@@ -138,7 +138,7 @@ def running_host(load: bool) -> Iterator[subprocess.Popen[str]]:
 
 
 def press_again_and_again(pad: Any, link: Any, presses: int, over: threading.Event) -> list[dict[str, int]]:
-    """The thumb: takes over with the stick pushed, lets go, and every so-manieth time presses STOP meanwhile."""
+    """The thumb: takes over with the stick pushed, lets go, and now and then presses STOP meanwhile."""
     from robot_rlhf.feedback.messages import Phase, Stage
 
     chance = random.Random(0)
