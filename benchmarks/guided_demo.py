@@ -51,6 +51,7 @@ SUCCESS, FAILURE, DISCARD, GOOD, BAD, SCREEN = "Return", "BackSpace", "r", "Up",
 CHOICES = {Choice.LEFT: "Left", Choice.RIGHT: "Right", Choice.EQUAL: "Up"}
 
 WAITING = (Stage.PREPARING, Stage.EVALUATING)
+DRIVEN = (Stage.READY, Stage.DEMONSTRATION, Stage.EPISODE)
 LOOK_S = 0.02
 DEAD_BAND_M, FINE_DEAD_BAND_M = 0.008, 0.004
 NEAR_M = 0.03  # nearer than this the precision key is held
@@ -243,9 +244,13 @@ class Newcomer:
         self._linger(seconds)
         self._keys.hold(())
 
-    def _take_over(self) -> None:
-        """Hold the key until the arm follows, pressing anew where that is not heard."""
+    def _take_over(self) -> bool:
+        """Hold the key until the arm follows, pressing anew where that is not heard; False where it came
+        too late, since nothing is to be driven any more."""
         for _ in range(5):
+            if self._seen()[0].stage not in DRIVEN:
+                self._keys.hold(())
+                return False
             self._keys.hold(())
             self._linger(0.1)
             pressed_s = time.monotonic()
@@ -254,7 +259,7 @@ class Newcomer:
                 self._pass()
                 if self._seen()[0].phase is Phase.OPERATOR:
                     self.story.takeover_ms.append((time.monotonic() - pressed_s) * 1e3)
-                    return
+                    return True
             self.story.counts["takeover presses that went unheard"] += 1
         raise DemoError(f"takeover is not heard, {self._where()}")
 
@@ -397,7 +402,8 @@ class Newcomer:
                 self._album.take(f"{_TAKEOVER}{name}")
 
         shoot("1-before")
-        self._take_over()
+        if not self._take_over():
+            return
         shoot("2-press", 0.1)
         began_s = time.monotonic()
         while self._seen()[0].phase is Phase.OPERATOR:

@@ -31,5 +31,6 @@ def live_preset(task: str) -> RunConfig:
         takeover_seconds=3600.0,
         evaluate_every=6,
         final_episodes=50,
+        compare_with_cloning=False,  # minutes more, while a person waits for the report
     )
     return replace(config, operator="console", schedule=schedule)

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from hardware.transport import AddressInUseError
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.link import OperatorLink, Report
@@ -183,6 +184,17 @@ class Room:
         self.session.close()
 
 
+def _stream(bind: str) -> Stream:
+    """A port that was closed a moment ago is not free at once."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return Stream(bind, None)
+        except AddressInUseError:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+
+
 @contextlib.contextmanager
 def _room(
     path: Path,
@@ -196,7 +208,7 @@ def _room(
     if not RunFolder.is_begun(path):
         RunFolder.create(path, config).close()
     with contextlib.ExitStack() as stack:
-        stream = Stream(bind, None)
+        stream = _stream(bind)
         stack.callback(stream.close)
         desk = Desk(path / DATABASE, stream)
         stack.callback(desk.close)
