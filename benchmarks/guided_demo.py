@@ -244,6 +244,19 @@ class Newcomer:
         self._linger(seconds)
         self._keys.hold(())
 
+    def _insist(self, key: str, seconds: float, met: Callable[[], bool]) -> None:
+        """Hold a key for so long; whoever sees nothing happen within 3 s does it again."""
+        for _ in range(3):
+            self._held(key, seconds)
+            until_s = time.monotonic() + 3.0
+            while time.monotonic() < until_s:
+                if met():
+                    return
+                self._pass()
+            self.story.counts["presses that went unheard"] += 1
+            self._album.take(f"unheard-{self.story.counts['presses that went unheard']}-{key}")
+        raise DemoError(f"the key {key} is not heard, {self._where()}")
+
     def _take_over(self) -> bool:
         """Hold the key until the arm follows, pressing anew where that is not heard; False where it came
         too late, since nothing is to be driven any more."""
@@ -280,8 +293,7 @@ class Newcomer:
         self._keys.hold(())
         self._linger(0.2)
         if self._seen()[0].stage is Stage.DEMONSTRATION:
-            self._held(DISCARD, 0.8)
-            self._until("starting over", lambda: self._seen()[0].stage is Stage.READY, 3.0)
+            self._insist(DISCARD, 0.8, lambda: self._seen()[0].stage is Stage.READY)
             self.story.tell("the practice was a recording: started over")
 
     def _way_of(self, key: str) -> Array:
@@ -340,11 +352,11 @@ class Newcomer:
         took_s = time.monotonic() - began_s
         reached = self._reached()
         self._keys.hold((TAKE_OVER,))
-        self._keys.hold((TAKE_OVER, SUCCESS) if reached else (TAKE_OVER,))
-        self._linger(0.45)
+        stored = lambda: self._seen()[1].demonstrations >= number  # noqa: E731
+        if reached:
+            self._insist(SUCCESS, 0.45, stored)
+        self._until("the demonstration is stored", stored, 5.0)
         self._album.take("2-marked")
-        self._keys.hold(())
-        self._until("the demonstration is stored", lambda: self._seen()[1].demonstrations >= number, 5.0)
         self.story.tell(f"demonstration {number}: {took_s:.1f} s, {'done' if reached else 'not done'}")
 
     # -- the policy's episodes -------------------------------------------------------------------------
@@ -474,23 +486,13 @@ class Newcomer:
         choice = Choice.LEFT if left > right else Choice.RIGHT
         if abs(left - right) < EQUAL_WITHIN:
             choice = Choice.EQUAL
-        before = self._seen()[1].counts.get(Kind.PREFERENCES.value, 0)
-        for _ in range(3):  # whoever sees nothing happen presses again
-            self._keys.tap(CHOICES[choice])
-            until_s = time.monotonic() + 3.0
-            while time.monotonic() < until_s and not self._has_more_pairs_than(before):
-                self._pass()
-            if self._has_more_pairs_than(before):
-                break
-            self.story.counts["answers that went unheard"] += 1
-            self._album.take(f"7-unheard-{self.story.counts['answers that went unheard']}")
-        else:
-            raise DemoError(f"no answer is heard, {self._where()}")
+        before = self._pairs_answered()
+        self._insist(CHOICES[choice], 0.05, lambda: self._pairs_answered() > before)
         self.story.answers.append((query.id, choice))
         self._album.take("7-answered")
 
-    def _has_more_pairs_than(self, before: int) -> bool:
-        return self._seen()[1].counts.get(Kind.PREFERENCES.value, 0) > before
+    def _pairs_answered(self) -> int:
+        return self._seen()[1].counts.get(Kind.PREFERENCES.value, 0)
 
     def _opinion(self, segment: Segment) -> float:
         """How good a clip looks."""

@@ -59,6 +59,7 @@ class MotorRecorder:
 
     def __init__(self, arm: Any) -> None:
         self.operator_ns: list[int] = []
+        self.moving_ns: list[int] = []
         self.still_ns: list[int] = []
         self._arm, self._before = arm, ("", False)
         self._set = arm._client.setJointMotorControlArray
@@ -71,10 +72,11 @@ class MotorRecorder:
             now = (applied.command.source.value, bool(applied.command.twist.any()))
             if now != self._before:
                 at = time.monotonic_ns()
-                if now[0] == "operator" and self._before[0] != "operator":
+                begins = now[0] == "operator" and (self._before[0] != "operator" or now[1])
+                if begins and not (self._before[0] == "operator" and self._before[1]):
                     self.operator_ns.append(at)
-                if self._before[1] and not now[1]:
-                    self.still_ns.append(at)
+                if now[1] != self._before[1]:
+                    (self.moving_ns if now[1] else self.still_ns).append(at)
                 self._before = now
         return result
 
@@ -115,6 +117,7 @@ def host(load: bool) -> None:
                 session.step()
             found = {
                 "operator_ns": recorder.operator_ns,
+                "moving_ns": recorder.moving_ns,
                 "still_ns": recorder.still_ns,
                 "tick_lateness_ms": list(session.lateness.newest_ms),
                 "overruns": session.lateness.overruns,
@@ -227,6 +230,12 @@ def matched(thumbs: Sequence[int], arrivals: Sequence[int]) -> tuple[list[float]
     return found, missed
 
 
+def moves_at(time_ns: int, seen: dict[str, Any]) -> bool:
+    """Whether the arm had a velocity to lose when STOP was pressed; false for 0, no press."""
+    moving, still = (max((t for t in seen[n] if t < time_ns), default=0) for n in ("moving_ns", "still_ns"))
+    return moving > still
+
+
 def main() -> None:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser(
@@ -251,7 +260,7 @@ def main() -> None:
         process.stdin.flush()
         seen: dict[str, Any] = msgspec.json.decode(process.stdout.readline())
     takeover, missed = matched([thumb["take_ns"] for thumb in thumbs], seen["operator_ns"])
-    stops = [thumb["stop_ns"] for thumb in thumbs if thumb["stop_ns"]]
+    stops = [thumb["stop_ns"] for thumb in thumbs if moves_at(thumb["stop_ns"], seen)]
     stop, unstopped = matched(stops, seen["still_ns"])
     result = {
         "takeover": percentiles(takeover),

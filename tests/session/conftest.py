@@ -127,6 +127,10 @@ class Room:
         self.until(lambda: person.link.welcome is not None)
         seen = person.now.seq
         self.until(lambda: person.now.seq > seen)
+        if not watches:  # its hands are seen too, and that they hold nothing
+            welcome = person.link.welcome
+            assert welcome is not None
+            self.until(lambda: self.session.stream.consoles[welcome.console].attending)
         return person
 
     def step(self) -> None:

@@ -96,8 +96,8 @@ def test_a_demonstration_is_stored_as_it_was_executed(studio: Room) -> None:
     assert (episode.id, episode.role, episode.task) == (id, Role.DEMONSTRATION, "reach")
     assert (episode.driver == Driver.OPERATOR).all()
     assert np.isnan(episode.proposed).all()
-    assert episode.action[:, 0].max() == pytest.approx(STICK[0])
-    assert episode.action[0, 0] < STICK[0]  # it sped up
+    assert 0.0 < episode.action[0, 0] < STICK[0]  # it sped up
+    assert episode.action[0, 0] < episode.action[:, 0].max() <= STICK[0] + 1e-6
     assert_executed(studio, episode)
     (event,) = studio.events()
     assert isinstance(event, Demonstration)
@@ -628,7 +628,7 @@ def test_a_takeover_is_compared_with_what_the_policy_would_have_done(school: Sch
     assert event.operator == "Ann"
     assert (event.executed.start, event.executed.length) == (steps[0], len(steps))
     assert steps.tolist() == list(range(steps[0], steps[-1] + 1))
-    assert driven.action[steps, 1].max() == pytest.approx(0.6)
+    assert 0.3 < driven.action[steps, 1].max() <= 0.6 + 1e-6
     assert_executed(room, driven)
     assert np.isfinite(driven.proposed).all()  # the policy was asked all the while
     held = driven.action[steps[-1] + 1 : steps[-1] + 3]
