@@ -35,7 +35,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 FIELD_TICK_MS = 100.0
 """What others do: a takeover is sampled at the 10 Hz policy tick, after inference."""
-STOP_EVERY = 20
+STOP_EVERY = 6
 LATEST_S = 0.5
 """A press that has not arrived after this long counts as missed."""
 
@@ -67,18 +67,22 @@ class MotorRecorder:
 
     def _recorded(self, *arguments: Any, **named: Any) -> Any:
         result = self._set(*arguments, **named)
-        applied = self._arm._applied
-        if applied is not None:
-            now = (applied.command.source.value, bool(applied.command.twist.any()))
-            if now != self._before:
-                at = time.monotonic_ns()
-                begins = now[0] == "operator" and (self._before[0] != "operator" or now[1])
-                if begins and not (self._before[0] == "operator" and self._before[1]):
-                    self.operator_ns.append(at)
-                if now[1] != self._before[1]:
-                    (self.moving_ns if now[1] else self.still_ns).append(at)
-                self._before = now
+        applied = self._arm._applied  # None at a new start: no command is in force
+        now = ("", False) if applied is None else _in_force(applied.command)
+        if now != self._before:
+            at = time.monotonic_ns()
+            begins = now[0] == "operator" and (self._before[0] != "operator" or now[1])
+            if begins and not (self._before[0] == "operator" and self._before[1]):
+                self.operator_ns.append(at)
+            if now[1] != self._before[1]:
+                (self.moving_ns if now[1] else self.still_ns).append(at)
+            self._before = now
         return result
+
+
+def _in_force(command: Any) -> tuple[str, bool]:
+    """Whose command it is, and whether it moves anything."""
+    return command.source.value, bool(command.twist.any())
 
 
 def host(load: bool) -> None:
