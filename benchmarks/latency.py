@@ -182,7 +182,7 @@ def operate(address: str, presses: int) -> tuple[list[dict[str, int]], dict[str,
 
     from hardware.clock import MonotonicClock, Ticker
     from robot_rlhf.console.app import ConsoleApp, WindowOptions
-    from robot_rlhf.console.virtual_pad import VirtualPad
+    from robot_rlhf.console.input.virtual_pad import VirtualPad
     from robot_rlhf.feedback.link import OperatorLink
     from robot_rlhf.feedback.messages import Phase, Stage, Wish
 

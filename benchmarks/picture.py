@@ -32,8 +32,8 @@ import pygame
 from numpy.typing import NDArray
 
 from hardware.appearance import SceneDescription
-from robot_rlhf.console.camera import Viewpoint
-from robot_rlhf.console.picture import Picture
+from robot_rlhf.console.scene.camera import Viewpoint
+from robot_rlhf.console.scene.picture import Picture
 
 TASKS = ("reach", "push", "pick_cube")
 WIDTH, HEIGHT = 960, 720

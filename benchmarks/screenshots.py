@@ -19,20 +19,20 @@ os.environ.setdefault("PYGAME_HIDE_SUPPORT_PROMPT", "1")
 import pygame
 
 from benchmarks.canned import CannedLink, Footage, film, moment
-from robot_rlhf.console.actions import Action
-from robot_rlhf.console.bindings import DEFAULT_BINDINGS
-from robot_rlhf.console.canvas import Canvas
-from robot_rlhf.console.chrome import draw_window
-from robot_rlhf.console.controls import Commands
-from robot_rlhf.console.modelling import Modeller
-from robot_rlhf.console.screen import Screen, Shared
-from robot_rlhf.console.screens.bind import BindScreen
-from robot_rlhf.console.screens.drive import DriveScreen
+from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.drawing.stamps import Stock
+from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.bindings import DEFAULT_BINDINGS
+from robot_rlhf.console.input.controls import Commands
+from robot_rlhf.console.input.snapshot import Family, PadState, Snapshot
+from robot_rlhf.console.screens.bind.screen import BindScreen
+from robot_rlhf.console.screens.chrome import draw_window
+from robot_rlhf.console.screens.drive.screen import DriveScreen
 from robot_rlhf.console.screens.help import HelpScreen
-from robot_rlhf.console.screens.prefer import PreferScreen
-from robot_rlhf.console.screens.review import ReviewScreen
-from robot_rlhf.console.snapshot import Family, PadState, Snapshot
-from robot_rlhf.console.stamps import Stock
+from robot_rlhf.console.screens.model import Screen, Shared
+from robot_rlhf.console.screens.modelling import Modeller
+from robot_rlhf.console.screens.prefer.screen import PreferScreen
+from robot_rlhf.console.screens.review.screen import ReviewScreen
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.link import OperatorLink, Report
 from robot_rlhf.feedback.types import Outcome

@@ -21,6 +21,7 @@ OURS = {*PACKAGES, "tests", "benchmarks"}
 _GROUND = {"hardware", "sim"}
 _BELOW_SESSION = _GROUND | {"robot_rlhf.feedback", "robot_rlhf.learning", "robot_rlhf.report"}
 _BELOW_COMMANDS = _BELOW_SESSION | {"robot_rlhf.session", "robot_rlhf.console", "robot_rlhf.data"}
+_IN_CONSOLE = {f"robot_rlhf.console.{part}" for part in ("input", "scene", "drawing")}
 # Part of the tree -> the parts it may import, itself understood.
 LAYERS: dict[str, set[str]] = {
     "hardware": set(),
@@ -30,7 +31,11 @@ LAYERS: dict[str, set[str]] = {
     "robot_rlhf.learning": _GROUND | {"robot_rlhf.feedback"},
     "robot_rlhf.report": _GROUND | {"robot_rlhf.feedback", "robot_rlhf.learning"},
     "robot_rlhf.data": _GROUND | {"robot_rlhf.feedback", "robot_rlhf.learning"},
-    "robot_rlhf.console": {"hardware", "robot_rlhf.feedback"},
+    "robot_rlhf.console.input": set(),
+    "robot_rlhf.console.scene": {"hardware"},
+    "robot_rlhf.console.drawing": set(),
+    "robot_rlhf.console.screens": {"hardware", "robot_rlhf.feedback"} | _IN_CONSOLE,
+    "robot_rlhf.console": {"hardware", "robot_rlhf.feedback", "robot_rlhf.console.screens"} | _IN_CONSOLE,
     "robot_rlhf.session": _BELOW_SESSION,
     # The wiring: what each command of the command line puts together.
     "robot_rlhf.commands": _BELOW_COMMANDS,
@@ -40,7 +45,7 @@ LAYERS: dict[str, set[str]] = {
 # Other people's packages that only some parts may import.
 ONLY_IN: dict[str, set[str]] = {
     "torch": {"robot_rlhf.learning", "robot_rlhf.session", "robot_rlhf.commands"},
-    "pygame": {"robot_rlhf.console"},
+    "pygame": {"robot_rlhf.console", "robot_rlhf.console.screens"} | _IN_CONSOLE,
     "zmq": {"hardware"},
     "pybullet": {"sim"},
     "pybullet_data": {"sim"},
@@ -76,8 +81,10 @@ class Module:
 
 def part_of(name: str) -> str:
     """The line of LAYERS that a module stands under, or its own name where there is none."""
-    top, _, rest = name.partition(".")
-    return f"{top}.{rest.partition('.')[0]}" if top == "robot_rlhf" and rest else top
+    words = name.split(".")
+    longest = (".".join(words[:count]) for count in range(len(words), 1, -1))
+    folder = ".".join(words[:2]) if words[0] == "robot_rlhf" else words[0]
+    return next((line for line in longest if line in LAYERS), folder)
 
 
 def parse(source: str, name: str, is_package: bool) -> Module:
@@ -189,7 +196,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
             "from robot_rlhf.console import screens",
             "robot_rlhf.session may import",
         ),
-        ("robot_rlhf.console.screens", "import sim", "robot_rlhf.console may import"),
+        ("robot_rlhf.console.screens", "import sim", "robot_rlhf.console.screens may import"),
+        ("robot_rlhf.console.input.sdl", "import robot_rlhf.console.screens.help", "input may import"),
         ("robot_rlhf.learning.sac", "if True:\n    import zmq", "which only ['hardware'] may"),
         ("robot_rlhf.session.loop", "from robot_rlhf.cli import main", "robot_rlhf.session may import"),
         ("robot_rlhf.commands.train", "from robot_rlhf.cli import main", "robot_rlhf.commands may import"),

@@ -20,21 +20,22 @@ import pygame
 
 from hardware.clock import MonotonicClock, Ticker
 from hardware.security import ClientSecurity
-from robot_rlhf.console import chrome, theme
-from robot_rlhf.console.actions import Action, Context
-from robot_rlhf.console.bindings_file import load_bindings
-from robot_rlhf.console.canvas import Canvas
-from robot_rlhf.console.controls import Commands, Controls
-from robot_rlhf.console.devices import Devices
-from robot_rlhf.console.modelling import Modeller
-from robot_rlhf.console.renderer import Renderer
-from robot_rlhf.console.screen import Screen, Shared
-from robot_rlhf.console.screens.bind import BindScreen
-from robot_rlhf.console.screens.drive import DriveScreen
+from robot_rlhf.console.drawing import theme
+from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.drawing.renderer import Renderer
+from robot_rlhf.console.input.actions import Action, Context
+from robot_rlhf.console.input.bindings_file import load_bindings
+from robot_rlhf.console.input.controls import Commands, Controls
+from robot_rlhf.console.input.devices import Devices
+from robot_rlhf.console.input.signals import Signal, Signals
+from robot_rlhf.console.screens import chrome
+from robot_rlhf.console.screens.bind.screen import BindScreen
+from robot_rlhf.console.screens.drive.screen import DriveScreen
 from robot_rlhf.console.screens.help import HelpScreen
-from robot_rlhf.console.screens.prefer import PreferScreen
-from robot_rlhf.console.screens.review import ReviewScreen
-from robot_rlhf.console.signals import Signal, Signals
+from robot_rlhf.console.screens.model import Screen, Shared
+from robot_rlhf.console.screens.modelling import Modeller
+from robot_rlhf.console.screens.prefer.screen import PreferScreen
+from robot_rlhf.console.screens.review.screen import ReviewScreen
 from robot_rlhf.feedback.link import OperatorLink
 from robot_rlhf.feedback.types import OperatorInput
 

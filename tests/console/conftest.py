@@ -10,12 +10,12 @@ import pygame
 import pytest
 from pygame._sdl2 import controller
 
-from robot_rlhf.console.actions import Action, Context
-from robot_rlhf.console.bindings import DEFAULT_BINDINGS
-from robot_rlhf.console.controls import Commands, Controls
-from robot_rlhf.console.devices import Devices
-from robot_rlhf.console.snapshot import STICK_AXES, TRIGGERS, Device, Snapshot
-from robot_rlhf.console.virtual_pad import VirtualPad
+from robot_rlhf.console.input.actions import Action, Context
+from robot_rlhf.console.input.bindings import DEFAULT_BINDINGS
+from robot_rlhf.console.input.controls import Commands, Controls
+from robot_rlhf.console.input.devices import Devices
+from robot_rlhf.console.input.snapshot import STICK_AXES, TRIGGERS, Device, Snapshot
+from robot_rlhf.console.input.virtual_pad import VirtualPad
 
 POLL_MS = 4
 

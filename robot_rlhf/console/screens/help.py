@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 import pygame
 
-from robot_rlhf.console import parts, theme
-from robot_rlhf.console.actions import ACTIONS, Action, Context, live
-from robot_rlhf.console.canvas import Canvas
-from robot_rlhf.console.chrome import PHASES
-from robot_rlhf.console.controls import Commands
-from robot_rlhf.console.labels import action_label
-from robot_rlhf.console.parts import Cap
-from robot_rlhf.console.screen import Model, Shared
-from robot_rlhf.console.snapshot import Device
+from robot_rlhf.console.drawing import parts, theme
+from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.drawing.parts import Cap
+from robot_rlhf.console.input.actions import ACTIONS, Action, Context, live
+from robot_rlhf.console.input.controls import Commands
+from robot_rlhf.console.input.labels import action_label
+from robot_rlhf.console.input.snapshot import Device
+from robot_rlhf.console.screens.chrome import PHASES
+from robot_rlhf.console.screens.model import Model, Shared
 from robot_rlhf.feedback.link import OperatorLink
 from robot_rlhf.feedback.messages import Phase
 

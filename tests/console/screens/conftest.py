@@ -11,12 +11,12 @@ import pygame
 import pytest
 
 from hardware.appearance import Link, Mesh, PropLook, SceneDescription, Table, View
-from robot_rlhf.console.actions import Action
-from robot_rlhf.console.canvas import Canvas, Stock
-from robot_rlhf.console.controls import Commands
-from robot_rlhf.console.orbit import Orbit, Pointer
-from robot_rlhf.console.screen import Model, Shared
-from robot_rlhf.console.snapshot import Snapshot
+from robot_rlhf.console.drawing.canvas import Canvas, Stock
+from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.controls import Commands
+from robot_rlhf.console.input.snapshot import Snapshot
+from robot_rlhf.console.scene.orbit import Orbit, Pointer
+from robot_rlhf.console.screens.model import Model, Shared
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import Choice, Query, Segment
 

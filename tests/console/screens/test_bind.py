@@ -9,15 +9,15 @@ from typing import Any
 
 import pytest
 
-from robot_rlhf.console.actions import BINDABLE, Action
-from robot_rlhf.console.bindings import DEFAULT_BINDINGS
-from robot_rlhf.console.bindings_file import load_bindings
-from robot_rlhf.console.pad_mapping import WIZARD, mapping_line
-from robot_rlhf.console.pad_wizard import ELEMENTS, PadWizard
-from robot_rlhf.console.rebinding import Rebinding, places
-from robot_rlhf.console.screens.bind import BindScreen
-from robot_rlhf.console.sdl import SDLError
-from robot_rlhf.console.snapshot import Device, Edge, Family, PadState, Snapshot, UnknownPad
+from robot_rlhf.console.input.actions import BINDABLE, Action
+from robot_rlhf.console.input.bindings import DEFAULT_BINDINGS
+from robot_rlhf.console.input.bindings_file import load_bindings
+from robot_rlhf.console.input.pad_mapping import WIZARD, mapping_line
+from robot_rlhf.console.input.pad_wizard import ELEMENTS, PadWizard
+from robot_rlhf.console.input.rebinding import Rebinding, places
+from robot_rlhf.console.input.sdl import SDLError
+from robot_rlhf.console.input.snapshot import Device, Edge, Family, PadState, Snapshot, UnknownPad
+from robot_rlhf.console.screens.bind.screen import BindScreen
 
 PAD = PadState(1, "Pad", Family.XBOX)
 STRANGE = UnknownPad(7, "Strange pad", "0" * 32, (0.0,) * 4 + (-1.0, -1.0), (False,) * 12, ((0, 0),))

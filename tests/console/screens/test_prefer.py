@@ -8,11 +8,11 @@ from typing import Any
 import pygame
 import pytest
 
-from robot_rlhf.console.actions import Action
-from robot_rlhf.console.comparison import BREAK_PAIRS, Fate
-from robot_rlhf.console.orbit import Pointer
-from robot_rlhf.console.screens.prefer import CHOICES, PreferScreen
-from robot_rlhf.console.snapshot import Snapshot
+from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.snapshot import Snapshot
+from robot_rlhf.console.scene.orbit import Pointer
+from robot_rlhf.console.screens.prefer.comparison import BREAK_PAIRS, Fate
+from robot_rlhf.console.screens.prefer.screen import CHOICES, PreferScreen
 from robot_rlhf.feedback.messages import Stage
 from robot_rlhf.feedback.types import Choice
 

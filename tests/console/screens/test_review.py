@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from robot_rlhf.console.actions import Action
-from robot_rlhf.console.screens.review import ReviewScreen
-from robot_rlhf.console.snapshot import Snapshot
+from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.snapshot import Snapshot
+from robot_rlhf.console.screens.review.screen import ReviewScreen
 from robot_rlhf.feedback.messages import Episode
 
 SUCCESS, FAILURE, DELETE, UNDO = Action.SUCCESS, Action.FAILURE, Action.DELETE, Action.UNDO

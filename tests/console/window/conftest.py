@@ -12,11 +12,11 @@ import pytest
 from msgspec.structs import replace
 
 from hardware.appearance import Link, Mesh, PropLook, SceneDescription, Table, View
-from robot_rlhf.console.bindings import DEFAULT_BINDINGS
-from robot_rlhf.console.controls import Commands
-from robot_rlhf.console.modelling import Modeller
-from robot_rlhf.console.screen import Shared
-from robot_rlhf.console.snapshot import Snapshot
+from robot_rlhf.console.input.bindings import DEFAULT_BINDINGS
+from robot_rlhf.console.input.controls import Commands
+from robot_rlhf.console.input.snapshot import Snapshot
+from robot_rlhf.console.screens.model import Shared
+from robot_rlhf.console.screens.modelling import Modeller
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import OperatorInput
 

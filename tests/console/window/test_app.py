@@ -12,12 +12,12 @@ import pygame
 import pytest
 from msgspec.structs import replace
 
-from robot_rlhf.console import theme
-from robot_rlhf.console.actions import Action, Context
 from robot_rlhf.console.app import ConsoleApp, WindowOptions, run_console
-from robot_rlhf.console.canvas import Canvas
-from robot_rlhf.console.renderer import Renderer
-from robot_rlhf.console.virtual_pad import VirtualPad
+from robot_rlhf.console.drawing import theme
+from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.drawing.renderer import Renderer
+from robot_rlhf.console.input.actions import Action, Context
+from robot_rlhf.console.input.virtual_pad import VirtualPad
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import OperatorInput
 

@@ -8,17 +8,17 @@ from typing import Any
 import pygame
 import pytest
 
-from robot_rlhf.console import theme
-from robot_rlhf.console.actions import Action
-from robot_rlhf.console.asks import state_of
-from robot_rlhf.console.canvas import Canvas
-from robot_rlhf.console.chrome import draw_window
-from robot_rlhf.console.controls import Commands
-from robot_rlhf.console.screens.drive import DriveScreen
-from robot_rlhf.console.screens.drive_panels import PANELS, rolling
+from robot_rlhf.console.drawing import theme
+from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.drawing.stamps import Stock
+from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.controls import Commands
+from robot_rlhf.console.input.snapshot import Family, PadState
+from robot_rlhf.console.screens.chrome import draw_window
+from robot_rlhf.console.screens.drive.asks import state_of
+from robot_rlhf.console.screens.drive.panels import PANELS, rolling
+from robot_rlhf.console.screens.drive.screen import DriveScreen
 from robot_rlhf.console.screens.help import HelpScreen
-from robot_rlhf.console.snapshot import Family, PadState
-from robot_rlhf.console.stamps import Stock
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import Outcome
 

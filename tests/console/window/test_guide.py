@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
-from robot_rlhf.console.actions import Action
-from robot_rlhf.console.controls import Commands
-from robot_rlhf.console.guide import MARKED_EPISODES, Guide
-from robot_rlhf.console.guide_texts import Step
-from robot_rlhf.console.screens.drive import DriveScreen
+from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.controls import Commands
+from robot_rlhf.console.screens.drive.guide import MARKED_EPISODES, Guide
+from robot_rlhf.console.screens.drive.guide_texts import Step
+from robot_rlhf.console.screens.drive.screen import DriveScreen
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import Outcome
 

@@ -9,15 +9,15 @@ from typing import Any
 import pygame
 import pytest
 
-from robot_rlhf.console import parts, theme
-from robot_rlhf.console.actions import Action
-from robot_rlhf.console.canvas import Canvas
-from robot_rlhf.console.chrome import PHASES, link_colour
-from robot_rlhf.console.icons import ICONS, drawn_icon
-from robot_rlhf.console.parts import Cap
-from robot_rlhf.console.screen import Model
-from robot_rlhf.console.snapshot import Device, Family
-from robot_rlhf.console.stamps import Stock
+from robot_rlhf.console.drawing import parts, theme
+from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.drawing.icons import ICONS, drawn_icon
+from robot_rlhf.console.drawing.parts import Cap
+from robot_rlhf.console.drawing.stamps import Stock
+from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.snapshot import Device, Family
+from robot_rlhf.console.screens.chrome import PHASES, link_colour
+from robot_rlhf.console.screens.model import Model
 
 SCALES = (1.0, 1.5, 2.0, 3.0)
 

@@ -1,0 +1,1 @@
+"""From pads and keys to what the operator means: devices, bindings, controls."""

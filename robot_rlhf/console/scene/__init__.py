@@ -1,0 +1,1 @@
+"""The arm and its table as a picture, drawn in software."""

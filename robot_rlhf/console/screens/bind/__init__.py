@@ -1,0 +1,1 @@
+"""The Bind screen, and the wizard for a pad that SDL does not know."""

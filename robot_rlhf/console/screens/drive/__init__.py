@@ -1,0 +1,1 @@
+"""The Drive screen, and the newcomer's guide over it."""

@@ -1,0 +1,70 @@
+"""The Prefer screen: two clips side by side, and which one is better.
+
+How an answer comes about is `comparison.Comparison`; what it looks like is `prefer_view`.
+"""
+
+from __future__ import annotations
+
+from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.input.actions import Action, Context
+from robot_rlhf.console.input.controls import Commands
+from robot_rlhf.console.scene.orbit import Orbit
+from robot_rlhf.console.screens.model import Shared
+from robot_rlhf.console.screens.prefer.comparison import Comparison
+from robot_rlhf.console.screens.prefer.view import PreferState, draw_prefer
+from robot_rlhf.feedback.link import OperatorLink
+from robot_rlhf.feedback.types import Choice
+
+CHOICES = {
+    Action.CHOOSE_LEFT: Choice.LEFT,
+    Action.CHOOSE_RIGHT: Choice.RIGHT,
+    Action.CHOOSE_EQUAL: Choice.EQUAL,
+    Action.CANNOT_TELL: Choice.CANNOT_TELL,
+}
+
+
+class PreferScreen:
+    """Shows the link's pairs one after another and says the answers."""
+
+    context = Context.PREFER
+    captures = False
+
+    def __init__(self, shared: Shared, orbit: Orbit | None = None) -> None:
+        self._shared = shared
+        self._comparison = Comparison()
+        self._orbit = orbit or Orbit()
+        self._state: PreferState | None = None
+
+    def enter(self, link: OperatorLink, now_ns: int) -> None:
+        pass  # the time away is seen by the gap in the updates
+
+    def update(self, commands: Commands, link: OperatorLink, now_ns: int) -> None:
+        model, comparison = self._shared.model, self._comparison
+        comparison.heard(self._shared.fates)
+        comparison.look(link.pairs, model.hz, now_ns)
+        for action in commands.fired:
+            if action in CHOICES:
+                comparison.choose(CHOICES[action], link, model.hz, now_ns)
+            elif action is Action.UNDO:
+                comparison.undo(link, model.hz, now_ns)
+            elif action in (Action.SLOWER, Action.FASTER):
+                comparison.pace(1 if action is Action.FASTER else -1, now_ns)
+        view = None
+        if model.welcome is not None:
+            focus = model.snapshot.focus
+            view = self._orbit.update(model.welcome.description, commands.orbit, focus, now_ns)
+        self._state = PreferState(
+            model=model,
+            now_ns=now_ns,
+            view=view,
+            question=comparison.question,
+            answer=comparison.answer,
+            answered=comparison.answered,
+            resting=comparison.resting_ns is not None,
+            worked=(comparison.pairs_since_rest, comparison.since_rest_ns / 60e9),
+            watches=link.watches,
+        )
+
+    def draw(self, canvas: Canvas) -> None:
+        if (state := self._state) is not None:
+            draw_prefer(canvas, state, self._shared.picture)
