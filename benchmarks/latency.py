@@ -123,8 +123,8 @@ def host(load: bool) -> None:
                 "operator_ns": recorder.operator_ns,
                 "moving_ns": recorder.moving_ns,
                 "still_ns": recorder.still_ns,
-                "tick_lateness_ms": list(session.lateness.newest_ms),
-                "overruns": session.lateness.overruns,
+                "tick_lateness_ms": list(session.pace.lateness_ms),
+                "overruns": session.pace.overruns,
                 "updates": 0 if session.learner is None else session.learner.updates,
             }
             print(json.dumps(found), flush=True)

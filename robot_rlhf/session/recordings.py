@@ -26,10 +26,10 @@ from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
 from robot_rlhf.session.learner_link import LearnerLink
-from robot_rlhf.session.rollout import TakenOver
+from robot_rlhf.session.live_episode import LiveEpisode
 from robot_rlhf.session.run_folder import RunFolder
 
-Truth = tuple[NDArray[np.float32], bool]
+_NOBODY = "operator"  # who drove where no name is known
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class _Claim:
 
 
 class Recordings:
-    """Episodes of one run on their way to its store. `operator` is who drives, by name."""
+    """Episodes of one run on their way to its store."""
 
     def __init__(self, config: RunConfig, desk: Desk, learner: LearnerLink | None, session: str) -> None:
         self._config, self._desk, self._learner, self._session = config, desk, learner, session
@@ -62,27 +62,18 @@ class Recordings:
         waiting = any(isinstance(claim.event, Demonstration) for claim in self._claims.values())
         return waiting or self._writing > 0
 
-    def add(
-        self,
-        episode: Episode,
-        truth: Truth,
-        operator: str,
-        takeovers: Sequence[TakenOver],
-        policy: tuple[int, bool],
-        watched_s: float,
-        then: Callable[[], None],
-    ) -> None:
-        """Write an episode down. `truth` is the simulation's own judgement, `policy` the number of the one
-        that drove and whether it was deterministic, `watched_s` how long somebody looked on."""
+    def add(self, episode: Episode, live: LiveEpisode, then: Callable[[], None]) -> None:
+        """Write an episode down, which `live` was while it ran; `then` is called when that is done."""
         hz = self._config.control_hz
         active_s = float(episode.operator_steps.sum()) / hz
+        watched_s = episode.length / hz if live.attended else 0.0
         activity = "demonstration" if episode.role is Role.DEMONSTRATION else "takeover"
-        claims, plain = self._claimed(episode, operator, takeovers, policy)
+        claims, plain = self._claimed(live)
         self._writing += 1
 
         def work(store: Store) -> None:
             with store.transaction():
-                store.add_episode(episode, truth)
+                store.add_episode(episode, live.truth)
                 store.book(activity, active_s, active_s, episode.id)
                 if watched_s > active_s:
                     store.book("watching", 0.0, watched_s - active_s, episode.id)
@@ -90,6 +81,11 @@ class Recordings:
         def stored() -> None:
             self._writing -= 1
             self._desk.tally.operator_s += active_s
+            share = float(episode.operator_steps.mean())
+            words = f", {share:.0%} by hand" if episode.role is Role.ONLINE and share else ""
+            self._desk.tell(f"episode {episode.id} is stored{words}", episode.id)
+            if self._learner is not None:
+                self._learner.tell(lm.Stored())
             then()
             for event in plain:
                 self._desk.store(event)
@@ -97,17 +93,16 @@ class Recordings:
 
         self._desk.add_episode(episode, work, stored)
 
-    def _claimed(
-        self, episode: Episode, operator: str, takeovers: Sequence[TakenOver], policy: tuple[int, bool]
-    ) -> tuple[list[_Claim], list[Takeover | Demonstration]]:
+    def _claimed(self, live: LiveEpisode) -> tuple[list[_Claim], list[Takeover | Demonstration]]:
         """The events of an episode: those that wait for something to compare with, and those that do not."""
         claims: list[_Claim] = []
         plain: list[Takeover | Demonstration] = []
-        if episode.role is Role.DEMONSTRATION:
-            self._claim_demonstration(episode.id, operator, claims, plain)
+        operator = live.operator or _NOBODY
+        if live.role is Role.DEMONSTRATION:
+            self._claim_demonstration(live.id, operator, claims, plain)
         elif Kind.TAKEOVERS in self._kinds:
-            for taken in takeovers:
-                driven = Segment(episode.id, taken.start, taken.length)
+            for taken in live.takeovers:
+                driven = Segment(live.id, taken.start, taken.length)
                 event = self._takeover(operator, driven)
                 if not self._judged or self._learner is None:
                     plain.append(event)
@@ -117,9 +112,9 @@ class Recordings:
                     episode=self._desk.take_id(),
                     state=taken.state,
                     length=taken.length,
-                    seed=episode.seed,
-                    policy=policy[0],
-                    deterministic=policy[1],
+                    seed=live.seed,
+                    policy=live.policy,
+                    deterministic=live.is_deterministic,
                 )
                 claims.append(_Claim(event, job))
         return claims, plain
@@ -214,7 +209,7 @@ class Recordings:
             plain: list[Takeover | Demonstration] = []
             for one in missing:
                 if isinstance(one, int):
-                    self._claim_demonstration(one, "operator", claims, plain)
+                    self._claim_demonstration(one, _NOBODY, claims, plain)
                 else:
                     plain.append(one)
             for event in plain:
@@ -235,7 +230,7 @@ class Recordings:
             if Kind.TAKEOVERS in self._kinds:
                 for start, length in runs(store.episode(id).operator_steps):
                     if Segment(id, start, length) not in taken:
-                        yield self._takeover("operator", Segment(id, start, length))
+                        yield self._takeover(_NOBODY, Segment(id, start, length))
 
 
 def runs(steps: NDArray[np.bool_]) -> list[tuple[int, int]]:

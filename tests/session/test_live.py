@@ -38,7 +38,8 @@ from robot_rlhf.feedback.types import (
     Undo,
 )
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
-from robot_rlhf.session.live import MARK_S, TAIL_S
+from robot_rlhf.session.course import MARK_S, TAIL_S
+from robot_rlhf.session.live_episode import LiveEpisode
 from robot_rlhf.session.run_folder import DATABASE
 from robot_rlhf.session.stream import Stream
 from sim.env import SPEED_M_S
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 Tiny = Callable[..., RunConfig]
 STICK = (0.6, 0.0, 0.0)
+STEPS_A_TICK = 20  # physics steps of 5 ms in a policy step of 0.1 s
 
 
 @pytest.fixture
@@ -68,6 +70,12 @@ def demonstrate(room: Room, person: Person, steps: int = 5) -> int:
     person.release()
     room.settled()
     return id
+
+
+def running(room: Room) -> LiveEpisode:
+    """The episode that is recorded now."""
+    assert room.live.course.episode is not None
+    return room.live.course.episode
 
 
 def assert_executed(room: Room, episode: Episode) -> None:
@@ -113,9 +121,9 @@ def test_the_first_step_of_an_episode_is_as_long_as_any_other(studio: Room) -> N
     for _ in range(3):  # whenever it begins
         begin(studio, ann)
         ann.given = OperatorInput(takeover=True)
-        assert studio.live._steps <= studio.live._tick_steps
+        assert studio.live.pace.steps <= STEPS_A_TICK
         studio.until(lambda: ann.now.step >= 1)
-        assert studio.live._steps // studio.live._tick_steps == ann.now.step
+        assert studio.live.pace.steps // STEPS_A_TICK == ann.now.step
         studio.wish(ann, Wish.DISCARD)
 
 
@@ -123,7 +131,7 @@ def test_one_that_is_discarded_is_recorded_again_from_the_same_start(studio: Roo
     ann = studio.enter()
     begin(studio, ann)
     start = ann.now.row()[19:]  # where things lie
-    seed = studio.live._seed
+    seed = running(studio).seed
     studio.until(lambda: ann.now.step >= 3)
     assert studio.wish(ann, Wish.DISCARD) == ""
     demonstrate(studio, ann)
@@ -138,7 +146,7 @@ def test_one_that_is_discarded_is_recorded_again_from_the_same_start(studio: Roo
 def test_one_that_a_stop_ended_is_recorded_again_from_the_same_start(studio: Room) -> None:
     ann = studio.enter()
     begin(studio, ann)
-    seed = studio.live._seed
+    seed = running(studio).seed
     studio.until(lambda: ann.now.step >= 2)
     ann.link.stop()
     studio.until(lambda: ann.now.phase is Phase.STOPPED)
@@ -512,7 +520,7 @@ def test_what_was_being_said_when_the_session_was_closed_is_stored_and_answered(
         second = ann.now.episode
         ann.link.wish(Wish.CONFIRM)
         mark = ann.link.mark(id, success=True)
-        room.until(lambda: not room.live._running)  # it was granted, and is being written
+        room.until(lambda: not room.live.course.episode)  # it was granted, and is being written
     assert {episode.id for episode in room.episodes()} == {id, second}
     assert {event.episode for event in room.events() if isinstance(event, Demonstration)} == {id, second}
     assert mark in {event.id for event in room.events()}
@@ -570,7 +578,7 @@ def school(open_room: OpenRoom, tiny: Tiny, tmp_path_factory: pytest.TempPathFac
         demonstrate(room, ann, steps=15)
         room.until(lambda: ann.stage is Stage.EPISODE)
         yield room, ann
-        room.session.over = True
+        room.live.course.over = True
 
 
 def episode(school: School, steps: int = 3) -> int:
@@ -686,7 +694,7 @@ def test_an_episode_waits_for_its_mark(school: School) -> None:
     room.wish(ann, Wish.CONFIRM)
     room.until(lambda: ann.stage is Stage.MARK)
     assert ann.now.episode == id
-    assert room.live._until_ns - room.live._now <= MARK_S * 1e9
+    assert room.live.course._until_ns - room.live.course.now_ns <= MARK_S * 1e9
     room.saved(ann, ann.link.mark(id, success=False))
     room.until(lambda: ann.stage is not Stage.MARK)
     mark = room.live.desk.tally.mark(id)
@@ -705,6 +713,35 @@ def test_discarding_an_episode_that_has_just_ended_takes_that_very_one_out(
     room.settled()
     removals = [event for event in room.events() if isinstance(event, Removal)]
     assert [event.episode for event in removals] == [id]
+
+
+def test_a_stopped_arm_stays_where_it_is_until_somebody_has_driven_it_out_of_there(school: School) -> None:
+    room, ann = school
+    id = episode(school, steps=8)
+    ann.link.stop()
+    room.until(lambda: ann.now.phase is Phase.STOPPED)
+    room.settled()
+    (last,) = (one for one in room.episodes() if one.id == id)
+    room.goes_on(0.4)
+
+    def tool() -> np.ndarray:
+        objects = [prop.name for prop in room.live.env.task.props]
+        return np.asarray(Scene.unpack(ann.now.row(), objects).tool_pos_m)
+
+    objects = [prop.name for prop in room.live.env.task.props]
+    ended = Scene.unpack(last.scenes[-1], objects).tool_pos_m
+    assert tool() == pytest.approx(ended, abs=0.02)  # it went on for less than a policy step
+    stood = tool()
+    assert room.wish(ann, Wish.CLEAR) == ""
+    ann.release()
+    room.goes_on(0.3)
+    assert tool() == pytest.approx(stood, abs=1e-3)
+    ann.take((-0.6, 0.0, 0.0))
+    room.until(lambda: tool()[0] < stood[0] - 0.02)  # by hand, and no new start is laid out meanwhile
+    assert ann.now.phase is Phase.OPERATOR
+    assert not ann.now.recording
+    ann.release()
+    assert episode(school) != id
 
 
 def test_a_stop_stops_the_policy_until_it_is_cleared_and_armed(school: School) -> None:
@@ -767,7 +804,7 @@ def test_where_nobody_looks_no_episode_begins(school: School) -> None:
     room, ann = school
     episode(school)
     ann.attending = False
-    room.until(lambda: not room.live._attended())
+    room.until(lambda: not room.live.is_attended())
     end(school)
     room.until(lambda: ann.stage is Stage.PAUSED)  # and is not asked for a mark either
     room.goes_on(1.0)
@@ -820,8 +857,8 @@ def test_a_learner_that_is_killed_is_started_anew_and_the_run_goes_on(school: Sc
     starts = learner.starts
     room.until(lambda: learner.starts > starts or learner.pid not in (None, pid))
     room.until(lambda: takeovers(room, id))  # what it owed is made up for
-    number = room.live._policy_number
-    room.until(lambda: room.live._policy_number > number)
+    number = room.live.course.policy
+    room.until(lambda: room.live.course.policy > number)
     assert episode(school) != id
     assert learner.owes == 0
 

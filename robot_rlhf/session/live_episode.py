@@ -1,0 +1,150 @@
+"""One episode in real time, written down policy step by policy step as it was executed, whoever drove."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.feedback.messages import Phase
+from robot_rlhf.feedback.types import Driver, Kind
+from robot_rlhf.learning.snapshot import Snapshot
+from robot_rlhf.session.drive import Drive
+from robot_rlhf.session.rollout import Recorder, TakenOver
+from sim.env import SPEED_M_S, EnvState, TaskEnv
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass
+class _Tick:
+    """The policy step that runs."""
+
+    travelled: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # m/s times physics steps
+    steps: int = 0
+    acted: Float32 | None = None  # what of the policy's action was let through; None where it did not act
+    proposed: Float32 | None = None
+    state: EnvState | None = None
+
+
+class LiveEpisode:
+    """From `begin_tick` to `begin_tick`, with `stepped` after every physics step, until `close`."""
+
+    def __init__(
+        self,
+        env: TaskEnv,
+        drive: Drive,
+        *,
+        id: int,
+        role: Role,
+        seed: int,
+        horizon: int,
+        kinds: AbstractSet[Kind],
+        snapshot: Snapshot | None,
+        policy: int,
+        explore: np.random.Generator | None,
+    ) -> None:
+        """`snapshot` drives, and `policy` is its number; it acts deterministically without `explore`."""
+        self._env, self._drive = env, drive
+        self.id, self.role, self.seed, self.horizon = id, role, seed, horizon
+        self.snapshot, self.policy, self._explore = snapshot, policy, explore
+        self._saves = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
+        scene = env.look()
+        self._recorder = Recorder([env.task.observe(scene)], [scene.pack()])
+        self._tick = _Tick()
+        self._taken_over: tuple[int, EnvState] | None = None
+        self.takeovers: list[TakenOver] = []
+        self.operator = ""
+        """Who drove last; empty while nobody has."""
+        self.attended = False
+        """Whether somebody has looked on."""
+        self.reward: float | None = None
+        """What the reward model gives for the newest step."""
+
+    @property
+    def steps(self) -> int:
+        """Policy steps so far."""
+        return len(self._recorder.action)
+
+    @property
+    def operator_steps(self) -> int:
+        """How many of them the operator drove."""
+        return sum(driver is Driver.OPERATOR for driver in self._recorder.driver)
+
+    @property
+    def is_deterministic(self) -> bool:
+        """Whether the policy acts without noise."""
+        return self._explore is None
+
+    @property
+    def truth(self) -> tuple[Float32, bool]:
+        """The task's own rewards (T,) and success, for the report alone."""
+        return np.array(self._recorder.reward, np.float32), self._recorder.success
+
+    def begin_tick(self, now_ns: int) -> None:
+        """A policy step begins: ask the policy, and let it act unless somebody else has the arm."""
+        self._tick = tick = _Tick()
+        if self.role is Role.DEMONSTRATION or self.snapshot is None:
+            return
+        if self._saves and self._taken_over is None:
+            tick.state = self._env.save()
+        tick.proposed = self.snapshot.act(self._recorder.obs[-1], self._explore)
+        if self._drive.resume(now_ns):
+            tick.acted = self._env.act(tick.proposed)
+
+    def stepped(self) -> None:
+        """A physics step has passed."""
+        applied = self._env.robot.read().applied
+        if applied is not None:
+            self._tick.travelled += applied.command.twist[:3]
+        self._tick.steps += 1
+
+    def end_tick(self) -> None:
+        """A policy step is over: write down what was executed in it."""
+        drove = self._drive.drove
+        self.operator = self._drive.driver or self.operator
+        by_operator = drove or self.role is Role.DEMONSTRATION
+        driver = Driver.OPERATOR if by_operator else Driver.POLICY
+        if self._saves:
+            self._follow_takeover(drove)
+        outcome = self._env.end_step(self._executed(drove, by_operator))
+        before = self._recorder.obs[-1]
+        obs = self._recorder.note(self._env, outcome, self._tick.proposed, driver)
+        self._drive.drove = self._drive.phase is Phase.OPERATOR
+        if self.snapshot is not None:
+            reward = self.snapshot.reward(before[None], obs[None])
+            self.reward = None if reward is None else float(reward[0])
+
+    def _executed(self, drove: bool, by_operator: bool) -> Float32:
+        """What was executed, as an action: the policy's own where nobody came in between, else the mean."""
+        tick = self._tick
+        if tick.acted is not None and not drove and self._drive.phase is Phase.POLICY:
+            return tick.acted
+        mean = tick.travelled / tick.steps / SPEED_M_S
+        level = (1.0 if self._env.gripper_target > 0.5 else -1.0) if by_operator else 0.0
+        executed = np.clip([*mean, level], -1.0, 1.0).astype(np.float32)
+        return executed[: self._env.axes]
+
+    def _follow_takeover(self, drove: bool) -> None:
+        """A takeover is a run of steps in which the operator had the arm."""
+        if drove and self._taken_over is None and self._tick.state is not None:
+            self._taken_over = self.steps, self._tick.state
+        elif not drove:
+            self._end_takeover()
+
+    def _end_takeover(self) -> None:
+        if self._taken_over is not None:
+            start, state = self._taken_over
+            self.takeovers.append(TakenOver(start, self.steps - start, state))
+            self._taken_over = None
+
+    def close(self, task: str) -> Episode | None:
+        """It is over: what is to be stored, or None where not one step of it has passed."""
+        self._end_takeover()
+        if not self.steps:
+            return None
+        version = 0 if self.snapshot is None else self.snapshot.version
+        return self._recorder.episode(self.id, self.role, task, self.seed, version)
