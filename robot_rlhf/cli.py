@@ -136,6 +136,11 @@ def _train(command: Train) -> Summary | None:
     name = "demo" if isinstance(command, Demo) else "train"
     need(name, "sim", "learn")
     settings = read_config(out) if resumes else command.settings
+    if settings.operator == "console" and isinstance(command, Demo) and command.headless:
+        raise UsageError(
+            f"{out} was begun by a person at a console, and --headless has a simulated operator teach: "
+            "leave it out, or use --no-window for a console elsewhere"
+        )
     if settings.operator == "console" and not command.wire.no_window:
         need(name, "console")
     elif isinstance(command, Demo) and not command.headless and not has_display():

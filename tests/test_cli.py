@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -174,6 +175,16 @@ def test_a_demo_without_a_display_says_that_nobody_but_a_simulated_operator_can_
     assert "a library says something" in err
     assert "written in C" in err
     assert RunFolder.is_begun(here / "runs" / "pick_cube-0")
+
+
+def test_a_run_that_a_person_began_is_not_handed_to_a_simulated_operator(
+    here: Path, refused: Refused
+) -> None:
+    out = here / "hers"
+    RunFolder.create(out, replace(RunConfig(), operator="console")).close()
+    line = refused("demo", "--headless", "--resume", "--out", str(out))
+    assert "--no-window" in line
+    assert str(out) in line
 
 
 def test_a_demo_where_there_is_a_display_is_taught_by_whoever_sits_there(

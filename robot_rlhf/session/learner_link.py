@@ -20,7 +20,7 @@ SESSION = "ROBOT_RLHF_SESSION_PID"
 """Where it finds whose child it is: an orphan has nobody to learn for."""
 MAX_BYTES = 64 << 20
 _PAUSE_NS = 2_000_000_000  # between two starts of a learner that dies
-_QUIT_S = 20.0
+_QUIT_S = 5.0  # what it then has not saved it does again when the run goes on
 _SHORT_NS = 60_000_000_000  # a learner that lives no longer has failed at once
 _MOST_SHORT = 5
 _QUIET = {  # one thread, and none that spins while it waits: two cores carry the arm and the window too
@@ -146,7 +146,7 @@ class LearnerLink:
             self._server.send(self._peer, message)
 
     def close(self) -> Iterator[to.FromLearner]:
-        """Have it save and end, and give what it still says; it is killed if it takes longer than 20 s."""
+        """Have it save and end, and give what it still says; it is killed if it takes longer than 5 s."""
         process, self._process = self._process, None
         self._started_ns = time.monotonic_ns() + 10**18  # no other is started
         if process is not None:
