@@ -19,7 +19,7 @@ from hardware.transport import Client, Expired, wait
 from robot_rlhf.commands.onlooker import Onlooker, settle_log
 from robot_rlhf.commands.train import conclude, planned_steps
 from robot_rlhf.feedback import store_codec as codec
-from robot_rlhf.feedback.episode import Role
+from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store import Store, StoreError
 from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning.checkpoint import CheckpointError
@@ -59,6 +59,7 @@ class LiveLearner:
         self._line = line
         self._began = self._finishing = self._ended = self.over = False
         self._stale = self._anew = False  # there is something new in the store, or all of it is
+        self._unlogged: list[Episode] = []
         self._answers = 0  # preferences since the last fit
         self._counted = run.store.counts()[Kind.PREFERENCES]
         self._policies: dict[int, Snapshot] = {}
@@ -118,18 +119,29 @@ class LiveLearner:
 
     def _take_in(self) -> None:
         """What was stored since the last time."""
-        study = self._study
+        study, store = self._study, self._run.store
+        known = study.learner.episodes.keys() | store.removed()
+        fresh = [id for id in store.episode_steps() if id not in known]
         if self._anew:
             study.rebuild()
         else:
-            store = self._run.store
-            known = study.learner.episodes.keys() | store.removed()
-            fresh = [id for id in store.episode_steps() if id not in known]
-            marks = study.marks()
-            for episode in study.take_in(fresh):
-                if episode.role is not Role.COUNTERFACTUAL:
-                    study.watcher.episode(episode, marks.get(episode.id))
+            study.take_in(fresh)
+        taken_in = (study.learner.episodes[id] for id in fresh if id in study.learner.episodes)
+        self._unlogged += [episode for episode in taken_in if episode.role is not Role.COUNTERFACTUAL]
+        self._log_episodes()
         self._stale = self._anew = False
+
+    def _log_episodes(self, at_the_end: bool = False) -> None:
+        """Log the episodes that have their marks, and those that another has followed: a mark that has not
+        come by then does not come."""
+        marks = self._study.marks()
+        waiting: list[Episode] = []
+        for index, episode in enumerate(self._unlogged):
+            if at_the_end or episode.id in marks or index + 1 < len(self._unlogged):
+                self._study.watcher.episode(episode, marks.get(episode.id))
+            else:
+                waiting.append(episode)
+        self._unlogged = waiting
 
     def _publish(self) -> None:
         self._number += 1
@@ -187,6 +199,7 @@ class LiveLearner:
                 watcher.checkpoint(online)
         if self._finishing:
             self._save()
+            self._log_episodes(at_the_end=True)
             conclude(study, watcher, self._note)
             self._line.request(lm.Ended(report=str(self._run.path / REPORT)))
             self._ended = True

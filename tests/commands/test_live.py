@@ -21,6 +21,7 @@ from robot_rlhf import cli
 from robot_rlhf.feedback.episode import Role as EpisodeRole
 from robot_rlhf.feedback.store import Store, StoredEvent
 from robot_rlhf.feedback.types import Demonstration, Evaluation, Kind, Outcome, Preference, Takeover
+from robot_rlhf.report.metrics import EpisodeEnded, read_events
 from robot_rlhf.report.summary import read_summary
 from robot_rlhf.session.presets import preset
 from robot_rlhf.session.run_folder import DATABASE, RunFolder, read_config
@@ -180,6 +181,19 @@ def test_the_summary_is_of_the_whole_run(live_run: LiveRun) -> None:
         assert len(store.feedback({Kind.OUTCOMES})) == summary.feedback[Kind.OUTCOMES]
         arm = [one.length for one in store.episodes() if one.role is not EpisodeRole.COUNTERFACTUAL]
     assert summary.environment_steps == sum(arm)
+
+
+def test_the_log_has_every_episode_once_and_with_its_mark(live_run: LiveRun) -> None:
+    """But for one that a kill parted from its mark, which came when the run went on."""
+    marks = {e.episode: e.success for e in said(live_run.folder) if isinstance(e, Outcome)}
+    logged = [event for _, event in read_events(live_run.folder) if isinstance(event, EpisodeEnded)]
+    arms = [EpisodeRole.DEMONSTRATION, EpisodeRole.ONLINE]
+    assert sorted(event.episode for event in logged) == sorted(
+        id for role in arms for id in episodes(live_run.folder, role)
+    )
+    unlike = [event for event in logged if event.success_mark != marks.get(event.episode)]
+    assert len(unlike) <= len(live_run.kills)
+    assert all(event.success_mark is None for event in unlike)
 
 
 def test_it_says_that_it_is_finished(live_run: LiveRun, capsys: Captured) -> None:
