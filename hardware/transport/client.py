@@ -15,7 +15,8 @@ import zmq
 from hardware.clock import NS_PER_S
 from hardware.security import ClientSecurity
 from hardware.transport.codec import ID_BYTES, Decoder, In, Refusal, RefusedError, TransportError, encode
-from hardware.transport.sockets import MAX_BYTES, Context, dial, has_event, inbound, read, write
+from hardware.transport.dialler import Dialler
+from hardware.transport.sockets import MAX_BYTES, Context, has_event, inbound, read, write
 
 _NO_LINK_NS = 20_000_000  # how soon to try again what no link took
 _SNDBUF_BYTES = 16_384  # for what is worthless when old: the kernel queues too
@@ -81,7 +82,8 @@ class Client(Generic[In]):
         options = {**inbound(max_bytes, hwm), zmq.SNDHWM: hwm, zmq.IMMEDIATE: 1}
         if immediate:
             options |= {zmq.SNDHWM: 1, zmq.SNDBUF: _SNDBUF_BYTES}
-        self.socket = dial(zmq.DEALER, connect, options=options, security=security, context=context)
+        self._dialler = Dialler(zmq.DEALER, connect, options=options, security=security, context=context)
+        self.socket = self._dialler.socket
 
     @property
     def pending(self) -> int:
@@ -93,10 +95,18 @@ class Client(Generic[In]):
         """Whether the server has let us in and takes more. Raises TransportError once closed."""
         return has_event(self.socket, zmq.POLLOUT)
 
+    @property
+    def rejection(self) -> str:
+        """Why the server does not let us in, in words, such as that it does not know our key; '' where it
+        does, or none is there. We go on trying. Raises TransportError once closed."""
+        return self._dialler.rejection
+
     def ready_at_ns(self) -> int | None:
         if self._expired or has_event(self.socket, zmq.POLLIN):
             return 0
         due = [pending.next_ns() for pending in self._pending.values()]
+        if (redial_ns := self._dialler.due_ns()) is not None:
+            due.append(redial_ns)
         if self._outbox:
             due.append(0 if self.connected else time.monotonic_ns() + _NO_LINK_NS)
         return min(due, default=None)
@@ -147,6 +157,7 @@ class Client(Generic[In]):
         and its request stays pending. Raises TransportError once closed.
         """
         arrived = self._next()
+        self._dialler.service()
         self._flush()
         self._send_due()
         if arrived is None and self._expired:
@@ -155,7 +166,7 @@ class Client(Generic[In]):
 
     def close(self) -> None:
         """Forget everything unsent and unanswered. Calling it twice is fine."""
-        self.socket.close(linger=0)
+        self._dialler.close()
 
     def _next(self) -> Incoming[In] | None:
         for _ in range(self._hwm):

@@ -24,7 +24,8 @@ from hardware.transport.codec import (
     TransportError,
     encode,
 )
-from hardware.transport.sockets import MAX_BYTES, Context, Listener, dial, has_event, inbound, read, write
+from hardware.transport.dialler import Dialler
+from hardware.transport.sockets import MAX_BYTES, Context, Listener, has_event, inbound, read, write
 
 _BUFFER_BYTES = 65_536  # of the kernel, at either end: what waits there grows old too
 _MOST_A_CALL = 1_000
@@ -120,16 +121,23 @@ class Subscriber(Generic[In]):
         self._newest = newest
         self._held: dict[bytes, zmq.Frame] = {}  # topic -> its newest message, not received yet
         options = {**inbound(max_bytes, hwm), zmq.RCVBUF: _BUFFER_BYTES}
-        self.socket = dial(zmq.SUB, connect, options=options, security=security, context=context)
+        self._dialler = Dialler(zmq.SUB, connect, options=options, security=security, context=context)
+        self.socket = self._dialler.socket
         for topic in topics:
             self.socket.setsockopt(zmq.SUBSCRIBE, topic.encode())
 
+    @property
+    def rejection(self) -> str:
+        """Why the publisher does not let us in, as a `Client`'s; also once our key has been revoked."""
+        return self._dialler.rejection
+
     def ready_at_ns(self) -> int | None:
-        return 0 if self._held or has_event(self.socket, zmq.POLLIN) else None
+        return 0 if self._held or has_event(self.socket, zmq.POLLIN) else self._dialler.due_ns()
 
     def receive(self) -> tuple[str, In] | None:
         """The next (topic, message), or None if there is none. Never blocks; raises TransportError once
         closed."""
+        self._dialler.service()
         for _ in range(_MOST_A_CALL):
             frames = read(self.socket)
             if frames is not None and len(frames) != 2:
@@ -157,7 +165,7 @@ class Subscriber(Generic[In]):
 
     def close(self) -> None:
         """Calling it twice is fine."""
-        self.socket.close(linger=0)
+        self._dialler.close()
 
     def _refuse(self, refused: RefusedError) -> None:
         self.refused[refused.reason] += 1
