@@ -62,6 +62,10 @@ class Rig:
         self.last = self.devices.poll(pygame.event.get(), self.now_ns)
         return self.controls.update(self.last, self.context)
 
+    def pump(self) -> None:
+        """Let SDL see what the pad does, while nobody looks."""
+        pygame.event.pump()
+
     def run(self, seconds: float) -> tuple[Commands, list[Action]]:
         """Polls for as long as that: the last commands, and everything that fired."""
         fired: list[Action] = []

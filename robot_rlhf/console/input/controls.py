@@ -5,7 +5,7 @@ Pure logic on plain values: no pygame, no clock of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from robot_rlhf.console.input.actions import ACTIONS, Action, Context, Kind, live
@@ -46,8 +46,10 @@ class Commands:
     `stick` (x, y, z), `yaw`, `orbit` (x, y) and `scrub` lie in [-1, 1]; `grip` is -1 to close, 1 to open,
     0 to leave. They say what the hands do, also without `takeover`: it alone makes stick, yaw and grip
     count. All are zero in contexts where they mean nothing and while the window lacks the focus.
-    `fired` are the actions that happened, in order. `holding` says how far the actions that want a hold
-    have come, [0, 1]. `problem` says in words why takeover does not count although somebody wants it.
+    `fired` are the actions that happened, in order, and `fired_ns` when each did. `holding` says how far
+    the actions that want a hold have come, [0, 1]; `unclear` are those whose hold ended while the window
+    stalled, so that nobody knows whether it was long enough: they have not fired. `problem` says in words
+    why takeover does not count although somebody wants it.
     `device` is what was used last: 'keyboard' or the pad's name.
     """
 
@@ -57,11 +59,17 @@ class Commands:
     takeover: bool = False
     precision: bool = False
     fired: tuple[Action, ...] = ()
+    fired_ns: tuple[int, ...] = ()
+    unclear: tuple[Action, ...] = ()
     holding: Mapping[Action, float] = field(default_factory=dict)
     orbit: tuple[float, float] = (0.0, 0.0)
     scrub: float = 0.0
     problem: str | None = None
     device: str = "keyboard"
+
+    def presses(self, now_ns: int) -> Iterator[tuple[Action, int]]:
+        """What fired and when, in order; `now_ns` where that was not noted."""
+        return zip(self.fired, self.fired_ns or (now_ns,) * len(self.fired), strict=True)
 
 
 class Controls:
@@ -76,6 +84,7 @@ class Controls:
         self._focus_since_ns: int | None = None
         self._chord: set[str] = set()
         self._started = False
+        self._seen_ns = 0
         self._pad_id: int | None = None
         self._context: Context | None = None
         self._device = "keyboard"
@@ -101,7 +110,7 @@ class Controls:
         self._notice_changes(snapshot, context)
         edges = self._edges_with_meaning(snapshot, context)
         fired = self._presses.take(edges, context, now_ns)
-        if Action.STOP in fired:
+        if any(each.action is Action.STOP for each in fired):
             self._dead_man.guard(None)
         sticks = self._read_sticks(pad, focus, now_ns)
         is_frozen = sticks is None
@@ -127,7 +136,9 @@ class Controls:
             grip=values.get(Action.GRIP, 0.0),
             takeover=takeover,
             precision=precision,
-            fired=fired,
+            fired=tuple(each.action for each in fired),
+            fired_ns=tuple(each.time_ns for each in fired),
+            unclear=self._presses.unclear,
             holding=self._presses.progress(now_ns),
             orbit=(values.get(Action.ORBIT_X, 0.0), values.get(Action.ORBIT_Y, 0.0)),
             scrub=values.get(Action.SCRUB, 0.0),
@@ -171,7 +182,7 @@ class Controls:
             return ()
         values = zip(self._triggers.items(), pad.axes[4:], strict=True)
         return tuple(
-            Edge(Device.PAD, name, trigger.down, now_ns)
+            Edge(Device.PAD, name, trigger.down, now_ns, after_ns=self._seen_ns)
             for (name, trigger), value in values
             if trigger.moved(value)
         )
@@ -192,6 +203,7 @@ class Controls:
             if action is Action.STOP or (action is not None and counts and not edge.other):
                 found.append((edge, action))
         self._chord &= snapshot.keys
+        self._seen_ns = snapshot.time_ns
         return found
 
     def _read_sticks(self, pad: PadState | None, focus: bool, now_ns: int) -> Mapping[str, float] | None:

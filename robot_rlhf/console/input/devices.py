@@ -13,6 +13,7 @@ import pygame
 from pygame._sdl2 import controller
 
 from robot_rlhf.console.input import sdl
+from robot_rlhf.console.input.event_times import EventTimes, ask_for_times
 from robot_rlhf.console.input.labels import family_of
 from robot_rlhf.console.input.pad_mapping import keep_mapping, load_mappings, mapping_line
 from robot_rlhf.console.input.snapshot import (
@@ -45,7 +46,10 @@ class Devices:
         self._pads: dict[int, _Pad] = {}
         self._unknown: dict[int, pygame.joystick.JoystickType] = {}
         self._in_use: int | None = None
+        self._times = EventTimes()
+        self._polled_ns: int | None = None
         try:
+            ask_for_times()
             sdl.name_buttons_by_place()
             controller.init()
             pygame.joystick.init()
@@ -57,11 +61,17 @@ class Devices:
             self._has_pads = False
 
     def poll(self, events: Iterable[pygame.event.Event], time_ns: int) -> Snapshot:
-        """What is held at `time_ns` (monotonic), and what the events of this pump changed, in order. pygame
-        does not say when an event happened, so every edge bears `time_ns`."""
+        """What is held at `time_ns` (monotonic), and what the events since the last poll changed, in order.
+        Where nobody says when something happened, it was between the two."""
         edges: list[Edge] = []
+        before_ns = time_ns if self._polled_ns is None else self._polled_ns
+        self._polled_ns = time_ns
         for event in events:
-            self._take(event, time_ns, edges)
+            known_ns = self._times.take(event, time_ns)
+            if known_ns is None:
+                self._take(event, time_ns, before_ns, edges)
+            else:
+                self._take(event, max(known_ns, before_ns), None, edges)
         self._drop_dead_pads()
         pad = self._pads[self._in_use].state() if self._in_use is not None else None
         unknown = tuple(_unknown_state(joystick) for joystick in self._unknown.values())
@@ -89,23 +99,24 @@ class Devices:
             joystick.quit()
         self._pads, self._unknown, self._in_use = {}, {}, None
 
-    def _take(self, event: pygame.event.Event, time_ns: int, edges: list[Edge]) -> None:
+    def _take(self, event: pygame.event.Event, time_ns: int, after_ns: int | None, edges: list[Edge]) -> None:
         kind = event.type
         if kind in (pygame.KEYDOWN, pygame.KEYUP):
             name, down = _key_name(event.key), kind == pygame.KEYDOWN
             if name and (name in self._keys) != down:  # a repeat says nothing new
                 (self._keys.add if down else self._keys.discard)(name)
-                edges.append(Edge(Device.KEYS, name, down, time_ns))
+                edges.append(Edge(Device.KEYS, name, down, time_ns, after_ns=after_ns))
         elif kind in (pygame.CONTROLLERBUTTONDOWN, pygame.CONTROLLERBUTTONUP):
             down = kind == pygame.CONTROLLERBUTTONDOWN
             if event.instance_id in self._pads and event.button < len(BUTTONS):
                 if down:
                     self._prefer(event.instance_id)
                 other = event.instance_id != self._in_use
-                edges.append(Edge(Device.PAD, BUTTONS[event.button], down, time_ns, other))
+                edges.append(Edge(Device.PAD, BUTTONS[event.button], down, time_ns, other, after_ns))
         elif kind == pygame.WINDOWFOCUSLOST:
             self._focus = False
-            edges.extend(Edge(Device.KEYS, name, False, time_ns) for name in sorted(self._keys))
+            held = sorted(self._keys)
+            edges.extend(Edge(Device.KEYS, name, False, time_ns, after_ns=after_ns) for name in held)
             self._keys.clear()
         elif kind == pygame.WINDOWFOCUSGAINED:
             self._focus = True

@@ -18,6 +18,7 @@ _Int, _Pointer, _Text = ctypes.c_int, ctypes.c_void_p, ctypes.c_char_p
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "SDL_GetError": (_Text, ()),
     "SDL_SetHint": (_Int, (_Text, _Text)),
+    "SDL_EventState": (ctypes.c_uint8, (ctypes.c_uint32, _Int)),
     "SDL_NumJoysticks": (_Int, ()),
     "SDL_JoystickGetDeviceInstanceID": (ctypes.c_int32, (_Int,)),
     "SDL_GameControllerTypeForIndex": (_Int, (_Int,)),

@@ -6,7 +6,7 @@ some model; names of keys are pygame's. SDL's axes run right and DOWN for positi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 STICK_AXES = ("leftx", "lefty", "rightx", "righty")
@@ -67,13 +67,23 @@ class UnknownPad:
 @dataclass(frozen=True, slots=True)
 class Edge:
     """A key or pad button that went down or up. `other` marks a pad that is not the one in use: of it
-    only STOP counts."""
+    only STOP counts.
+
+    It happened no later than `time_ns` (monotonic) and no earlier than `after_ns`, which is None where
+    `time_ns` is exact.
+    """
 
     device: Device
     name: str
     down: bool
     time_ns: int
     other: bool = False
+    after_ns: int | None = field(default=None, compare=False)
+
+    @property
+    def earliest_ns(self) -> int:
+        """The earliest moment at which it can have happened."""
+        return self.time_ns if self.after_ns is None else self.after_ns
 
 
 @dataclass(frozen=True, slots=True)

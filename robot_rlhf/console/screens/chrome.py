@@ -12,7 +12,7 @@ from robot_rlhf.console.drawing.canvas import Canvas
 from robot_rlhf.console.drawing.theme import Colour
 from robot_rlhf.console.input.actions import Action, Context
 from robot_rlhf.console.input.snapshot import Device
-from robot_rlhf.console.screens.model import NOTICE_NS, Model, Screen, Shared
+from robot_rlhf.console.screens.model import Model, Screen, Shared
 from robot_rlhf.feedback.messages import Phase
 
 STRIP = 38
@@ -135,7 +135,7 @@ def _status(canvas: Canvas, area: pygame.Rect, model: Model, shown: Context, lef
 def draw_notice(canvas: Canvas, area: pygame.Rect, model: Model, top: float) -> None:
     """The newest notice in the middle of `area`, `top` points below its upper edge."""
     notice = model.notice
-    if notice is None or model.now_ns - notice.since_ns > NOTICE_NS:
+    if notice is None or model.now_ns - notice.since_ns > notice.lasts_ns:
         return
     colour = theme.ALARM if notice.bad else theme.GOOD
     width = min(area.width - canvas.px(40), canvas.width(notice.text, theme.BODY) + canvas.px(64))

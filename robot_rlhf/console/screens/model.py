@@ -29,17 +29,18 @@ from robot_rlhf.feedback.link import OperatorLink, Report
 Words: TypeAlias = tuple[str | Action, ...]
 """A sentence; an action stands for what is pressed for it now, '|' for a wider gap."""
 NEWS_SHOWN = 6
-NOTICE_NS = 5_000_000_000
-"""How long a notice stays."""
+NOTICE_NS, SHORT_NOTICE_NS = 5_000_000_000, 2_500_000_000
+"""How long a notice stays, and one about a press that did not count."""
 
 
 @dataclass(frozen=True)
 class Notice:
-    """A line about what just happened, shown for NOTICE_NS wherever the operator is."""
+    """A line about what just happened, shown for a while wherever the operator is."""
 
     text: str
     bad: bool
     since_ns: int
+    lasts_ns: int = NOTICE_NS
 
 
 @dataclass(frozen=True)
@@ -114,7 +115,7 @@ def _stick(label: str) -> str:
 class Shared:
     """What the app and its screens have in common. The main thread writes; `model` may be read anywhere.
 
-    A screen asks the app for things by `go`, `notify`, `rebind`.
+    A screen asks the app for things by `go`, `notify`, `refuse`, `rebind`.
     """
 
     def __init__(self, model: Model | None = None) -> None:
@@ -124,6 +125,8 @@ class Shared:
         self.new_bindings: Bindings | None = None
         """Bindings to use from the next pass on."""
         self.notice: Notice | None = None
+        self.refused = False
+        """Whether a press was refused that has not been heard of yet."""
         self.fates: dict[str, str] = {}
         """What became of the last events, by id: '' for saved, otherwise why not. What a screen said before
         it was left is told here, where `Model.reports` have passed it by."""
@@ -142,6 +145,11 @@ class Shared:
     def notify(self, text: str, *, bad: bool = False) -> None:
         """Show a line for some seconds, whatever screen is shown."""
         self.notice = Notice(text, bad, self.model.now_ns)
+
+    def refuse(self, text: str) -> None:
+        """Say for a moment why a press does not count, to the eye and to the ear."""
+        self.notice = Notice(text, True, self.model.now_ns, SHORT_NOTICE_NS)
+        self.refused = True
 
     def picture(self, description: SceneDescription) -> Picture:
         """What draws the session's scenes; made once a description. For the render thread."""

@@ -86,6 +86,9 @@ class Modeller:
 
     def signals(self) -> Iterator[Signal]:
         """What should be heard and felt of this pass."""
+        if self._shared.refused:
+            self._shared.refused = False
+            yield Signal.REFUSED
         for report in self._reports:
             yield Signal.REFUSED if report["reason"] else Signal.SAVED
         if self._drives != self._drove:

@@ -100,7 +100,7 @@ def test_a_trigger_can_be_a_button_and_buttons_an_axis() -> None:
     buttons = {**DEFAULT_BINDINGS.pad, Action.X: ("dpup", "dpdown"), Action.GOOD: ("misc1",)}
     changed = Bindings({**buttons, Action.BAD: ("touchpad",)}, DEFAULT_BINDINGS.keys)
     assert changed.pad[Action.X] == ("dpup", "dpdown")
-    assert changed.rebind(Device.PAD, Action.PLAY, "lefttrigger").pad[Action.PLAY] == ("lefttrigger",)
+    assert changed.rebind(Device.PAD, Action.PLAY, "righttrigger").pad[Action.PLAY] == ("righttrigger",)
 
 
 def test_what_is_pressed_to_bind_is_seen() -> None:

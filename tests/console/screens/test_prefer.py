@@ -9,23 +9,48 @@ import pygame
 import pytest
 
 from robot_rlhf.console.input.actions import Action
+from robot_rlhf.console.input.controls import Commands
 from robot_rlhf.console.input.snapshot import Snapshot
 from robot_rlhf.console.scene.orbit import Pointer
-from robot_rlhf.console.screens.prefer.comparison import BREAK_PAIRS, Fate
+from robot_rlhf.console.screens.prefer.comparison import BREAK_PAIRS, NO_PAIR, READ_FIRST, TOO_SOON, Fate
 from robot_rlhf.console.screens.prefer.screen import CHOICES, PreferScreen
+from robot_rlhf.feedback.link import OperatorLink
 from robot_rlhf.feedback.messages import Stage
 from robot_rlhf.feedback.types import Choice
 
 LEFT, RIGHT = Action.CHOOSE_LEFT, Action.CHOOSE_RIGHT
 
 
+MS = 1_000_000
+
+
+class Seen(PreferScreen):
+    """Whose pictures are seen as soon as there is something new to see, without drawing them."""
+
+    def update(self, commands: Commands, link: OperatorLink, now_ns: int) -> None:
+        super().update(commands, link, now_ns)
+        question = self._comparison.question
+        self._drawn = question.pair if question is not None else None
+
+
 @pytest.fixture
 def prefer(stage: Any) -> Any:
     """Three pairs, the first of which takes answers already."""
     stage.link.pairs = [stage.pair(name) for name in ("q1", "q2", "q3")]
-    stage.show(PreferScreen(stage.shared, stage.orbit()))
+    stage.show(Seen(stage.shared, stage.orbit()))
     stage.run(0.5)
     return stage
+
+
+def stall(stage: Any, seconds: float, *fired: Action, ago_s: tuple[float, ...]) -> None:
+    """No pass for so long; the next one has what was pressed so many seconds before it."""
+    stage.now_ns += round(seconds * 1e9) - 4 * MS
+    now_ns = stage.now_ns + 4 * MS
+    stage.step(*fired, fired_ns=tuple(now_ns - round(ago * 1e9) for ago in ago_s))
+
+
+def notice(stage: Any) -> str:
+    return stage.shared.notice.text if stage.shared.notice is not None else ""
 
 
 def state(stage: Any) -> Any:
@@ -65,6 +90,76 @@ class TestADoublePress:
         stage.show(PreferScreen(stage.shared, stage.orbit()))
         stage.step(LEFT)
         assert stage.link.said == []
+
+
+class TestAWindowThatStalls:
+    def test_an_answer_pressed_meanwhile_counts(self, prefer: Any) -> None:
+        stall(prefer, 0.9, LEFT, ago_s=(0.4,))
+        assert [query for query, *_ in prefer.link.answers] == ["q1"]
+        assert notice(prefer) == ""
+
+    def test_it_counts_from_when_it_was_pressed(self, prefer: Any) -> None:
+        stall(prefer, 2.0, LEFT, ago_s=(1.0,))
+        assert prefer.link.answers[0][2] == pytest.approx(1.5, abs=0.02)
+
+    def test_the_clips_go_on_as_they_were(self, prefer: Any) -> None:
+        opened = state(prefer).question.opens_ns
+        stall(prefer, 1.0, ago_s=())
+        assert state(prefer).question.opens_ns == opened
+
+    def test_of_two_presses_the_second_is_not_for_a_pair_that_was_never_seen(self, prefer: Any) -> None:
+        stall(prefer, 2.0, LEFT, LEFT, ago_s=(1.5, 0.1))
+        assert [query for query, *_ in prefer.link.answers] == ["q1"]
+        assert notice(prefer) == TOO_SOON
+
+    def test_a_press_before_the_next_pair_was_seen_is_not_for_it(self, prefer: Any) -> None:
+        prefer.step(LEFT)
+        stall(prefer, 1.5, RIGHT, ago_s=(0.2,))
+        assert [query for query, *_ in prefer.link.answers] == ["q1"]
+        assert notice(prefer) == TOO_SOON
+
+
+class TestWhatIsSeen:
+    def test_a_pair_takes_answers_once_its_picture_is_there(self, stage: Any) -> None:
+        stage.link.pairs = [stage.pair("q1")]
+        stage.show(PreferScreen(stage.shared, stage.orbit()))
+        stage.run(1.0)
+        stage.step(LEFT)
+        assert stage.link.said == []
+        stage.painted((320, 200))
+        stage.run(0.42)
+        stage.step(LEFT)
+        assert stage.link.answers[0][2] == pytest.approx(0.42, abs=0.02)
+
+    def test_a_pair_that_comes_back_is_to_be_seen_again(self, prefer: Any) -> None:
+        prefer.away(3.0)
+        prefer.step()
+        assert not state(prefer).question.is_open(prefer.now_ns)
+        prefer.run(0.42)
+        assert state(prefer).question.is_open(prefer.now_ns)
+
+
+class TestWhatIsRefusedIsSaid:
+    def test_too_soon(self, prefer: Any) -> None:
+        prefer.step(LEFT)
+        prefer.run(0.2)
+        prefer.step(LEFT)
+        assert (notice(prefer), prefer.shared.refused) == (TOO_SOON, True)
+
+    def test_no_pair(self, stage: Any) -> None:
+        stage.show(Seen(stage.shared, stage.orbit()))
+        stage.step(LEFT)
+        assert notice(stage) == NO_PAIR
+
+    def test_the_advice_to_rest(self, prefer: Any) -> None:
+        prefer.screen._comparison.pairs_since_rest = BREAK_PAIRS
+        prefer.run(0.5)
+        prefer.step(LEFT)
+        assert notice(prefer) == READ_FIRST
+
+    def test_nothing_to_take_back(self, prefer: Any) -> None:
+        prefer.step(Action.UNDO)
+        assert notice(prefer) == "Nothing to take back"
 
 
 class TestWhatIsStored:
@@ -175,7 +270,7 @@ class TestUndo:
 class TestTheBreak:
     def test_it_is_advised_after_a_hundred_pairs_and_any_answer_goes_on(self, stage: Any) -> None:
         stage.link.pairs = [stage.pair(f"q{number}") for number in range(BREAK_PAIRS + 2)]
-        stage.show(PreferScreen(stage.shared, stage.orbit()))
+        stage.show(Seen(stage.shared, stage.orbit()))
         for _ in range(BREAK_PAIRS):
             assert not state(stage).resting
             stage.run(0.42)

@@ -105,14 +105,14 @@ class DriveScreen:
     def _press(self, good: bool, link: OperatorLink, moment: Moment, now_ns: int) -> None:
         event = link.press(good)
         if not event:
-            self.shared.notify("Good and bad count while an episode runs", bad=True)
+            self.shared.refuse("Good and bad count while an episode runs")
             return
         words = f"{'Good' if good else 'Bad'} at step {moment.step} of episode {moment.episode}"
         self._said(Said(event, words, good, now_ns, moment.episode, is_mark=False))
 
     def _mark(self, success: bool, link: OperatorLink, moment: Moment, now_ns: int) -> None:
         if moment.stage not in _MARKED:
-            self.shared.notify("There is no episode to mark now", bad=True)
+            self.shared.refuse("There is no episode to mark now")
             return
         last = self.state.said
         if (
@@ -140,7 +140,7 @@ class DriveScreen:
     def _undo(self, link: OperatorLink, now_ns: int) -> None:
         said = self.state.said
         if said is None or said.undo_left_s(now_ns) <= 0.0:
-            self.shared.notify("Nothing to take back", bad=True)
+            self.shared.refuse("Nothing to take back")
             return
         link.undo(said.event)
         self._said(replace(said, taken_back=True))

@@ -24,9 +24,11 @@ SAVED_NS = 3_000_000_000
 """How long an answer that is saved stays in sight beyond its undo."""
 BREAK_PAIRS = 100
 BREAK_NS = 20 * 60 * 1_000_000_000
-AWAY_NS = 500_000_000
-"""Silence after which the screen was left meanwhile, and after `RESTED_NS` the operator has rested."""
 RESTED_NS = 60 * 1_000_000_000
+"""Whoever was on another screen for so long has rested."""
+TOO_SOON = "Too soon: this pair had only just appeared"
+READ_FIRST = "Too soon: a rest is advised, one more press goes on"
+NO_PAIR = "There is no pair to answer now"
 
 
 class Teller(Protocol):
@@ -51,16 +53,21 @@ class Fate(Enum):
 @dataclass(frozen=True, eq=False)
 class Question:
     """The pair on the screen. `shown_ns`: since when; `absent_ns`: how much of that it was out of sight;
-    `opens_ns`: from when on it takes an answer; `rounds`: replays before `head` began."""
+    `opens_ns`: from when on it takes an answer; both None until its picture is seen. `rounds`: replays
+    before `head` began."""
 
     pair: Pair
     left: Reel
     right: Reel
     head: Playhead
-    shown_ns: int
-    opens_ns: int
+    shown_ns: int | None = None
+    opens_ns: int | None = None
     absent_ns: int = 0
     rounds: int = 0
+
+    def is_open(self, at_ns: int) -> bool:
+        """Whether it takes an answer that was pressed then."""
+        return self.opens_ns is not None and at_ns >= self.opens_ns
 
     def replays(self, now_ns: int) -> int:
         """How often the clips began again."""
@@ -94,8 +101,9 @@ class Answer:
 class Comparison:
     """The operator's way through the pairs; frozen parts, so that what is drawn does not change meanwhile.
 
-    `look` is called while the screen is in sight, before any answer of that moment; a gap in its calls
-    is time that the operator spent elsewhere.
+    `look` is called while the screen is in sight, before any answer of that moment, and `returned` when
+    it comes in sight again. A gap in the looks without that is a window that stalled: the operator was
+    there, and what they pressed meanwhile counts by when they pressed it.
     """
 
     def __init__(self) -> None:
@@ -110,13 +118,18 @@ class Comparison:
         """Pairs answered and time on the screen since the operator last rested."""
         self._speed = 1.0
         self._last_ns: int | None = None
+        self._returns = False
 
-    def look(self, pairs: list[Pair], hz: float, now_ns: int) -> None:
-        """Show the first of the pairs, or go on with the one that is shown."""
+    def returned(self) -> None:
+        """The screen is in sight again: since the last look the operator was elsewhere."""
+        self._returns = True
+
+    def look(self, pairs: list[Pair], hz: float, now_ns: int, drawn: Pair | None = None) -> None:
+        """Show the first of the pairs, or go on with the one that is shown. `drawn` is the pair of which a
+        picture is seen by now."""
         gap_ns = 0 if self._last_ns is None else now_ns - self._last_ns
-        self._last_ns = now_ns
-        away = gap_ns > AWAY_NS
-        if gap_ns > RESTED_NS:
+        away, self._returns, self._last_ns = self._returns, False, now_ns
+        if away and gap_ns > RESTED_NS:
             self._rested()
         elif not away:
             self.since_rest_ns += gap_ns
@@ -124,6 +137,8 @@ class Comparison:
         if shown is not None and shown.pair.query.id in {pair.query.id for pair in pairs}:
             if away and self.resting_ns is None:
                 self.question = self._resumed(shown, gap_ns, now_ns)
+            elif shown.opens_ns is None and drawn is shown.pair:
+                self.question = replace(shown, shown_ns=shown.shown_ns or now_ns, opens_ns=now_ns + LOCK_NS)
         else:
             self.question = self._asked(pairs[0], hz, now_ns) if pairs else None
         due = self.pairs_since_rest >= BREAK_PAIRS or self.since_rest_ns >= BREAK_NS
@@ -133,7 +148,7 @@ class Comparison:
     def _asked(self, pair: Pair, hz: float, now_ns: int) -> Question:
         left, right = Reel.of(pair.left, hz), Reel.of(pair.right, hz)
         head = Playhead(max(left.duration_s, right.duration_s), now_ns, speed=self._speed)
-        return Question(pair, left, right, head, shown_ns=now_ns, opens_ns=now_ns + LOCK_NS)
+        return Question(pair, left, right, head)
 
     def _resumed(self, shown: Question, absent_ns: int, now_ns: int) -> Question:
         """Seen again from the start, the time out of sight taken off."""
@@ -141,8 +156,8 @@ class Comparison:
             shown,
             head=replace(shown.head, since_ns=now_ns, from_s=0.0),
             rounds=shown.replays(now_ns - absent_ns),
-            absent_ns=shown.absent_ns + absent_ns,
-            opens_ns=now_ns + LOCK_NS,
+            absent_ns=shown.absent_ns + (0 if shown.shown_ns is None else absent_ns),
+            opens_ns=None,
         )
 
     def _rested(self) -> None:
@@ -155,26 +170,28 @@ class Comparison:
             head = self.question.head.paced(now_ns, steps)
             self.question, self._speed = replace(self.question, head=head), head.speed
 
-    def choose(self, choice: Choice, link: Teller, hz: float, now_ns: int) -> bool:
-        """Answer, and go on to the next pair; whether that was heard. While the advice to rest stands,
-        any choice takes that away and answers nothing."""
+    def choose(self, choice: Choice, link: Teller, hz: float, now_ns: int, pressed_ns: int) -> str:
+        """Answer, and go on to the next pair: '', or in words why it does not count. It was pressed at
+        `pressed_ns`. While the advice to rest stands, any choice takes that away and answers nothing."""
         shown = self.question
-        if shown is None or now_ns < shown.opens_ns:
-            return False
+        if shown is None:
+            return NO_PAIR
         if self.resting_ns is not None:
-            if now_ns - self.resting_ns < BREAK_LOCK_NS:
-                return False
+            if pressed_ns - self.resting_ns < BREAK_LOCK_NS:
+                return READ_FIRST
             rested_ns = now_ns - self.resting_ns
             self._rested()
             self.question = self._resumed(shown, rested_ns, now_ns)
-            return False
-        response_s = (now_ns - shown.shown_ns - shown.absent_ns) / 1e9
-        event = link.prefer(shown.pair, choice, response_s, shown.replays(now_ns))
+            return ""
+        if shown.shown_ns is None or not shown.is_open(pressed_ns):
+            return TOO_SOON
+        response_s = (pressed_ns - shown.shown_ns - shown.absent_ns) / 1e9
+        event = link.prefer(shown.pair, choice, response_s, shown.replays(pressed_ns))
         self.answer = Answer(event, shown.pair, choice, now_ns)
         self.answered += 1
         self.pairs_since_rest += 1
         self.look(link.pairs, hz, now_ns)
-        return True
+        return ""
 
     def undo(self, link: Teller, hz: float, now_ns: int) -> bool:
         """Take the last answer back within 10 s and show its pair again; whether there was one."""

@@ -13,6 +13,7 @@ from robot_rlhf.console.screens.model import Shared
 from robot_rlhf.console.screens.prefer.comparison import Comparison
 from robot_rlhf.console.screens.prefer.view import PreferState, draw_prefer
 from robot_rlhf.feedback.link import OperatorLink
+from robot_rlhf.feedback.messages import Pair
 from robot_rlhf.feedback.types import Choice
 
 CHOICES = {
@@ -34,19 +35,24 @@ class PreferScreen:
         self._comparison = Comparison()
         self._orbit = orbit or Orbit()
         self._state: PreferState | None = None
+        self._drawn: Pair | None = None
 
     def enter(self, link: OperatorLink, now_ns: int) -> None:
-        pass  # the time away is seen by the gap in the updates
+        self._comparison.returned()
+        self._drawn = None
 
     def update(self, commands: Commands, link: OperatorLink, now_ns: int) -> None:
         model, comparison = self._shared.model, self._comparison
         comparison.heard(self._shared.fates)
-        comparison.look(link.pairs, model.hz, now_ns)
-        for action in commands.fired:
+        comparison.look(link.pairs, model.hz, now_ns, self._drawn)
+        for action, pressed_ns in commands.presses(now_ns):
             if action in CHOICES:
-                comparison.choose(CHOICES[action], link, model.hz, now_ns)
+                refused = comparison.choose(CHOICES[action], link, model.hz, now_ns, pressed_ns)
+                if refused:
+                    self._shared.refuse(refused)
             elif action is Action.UNDO:
-                comparison.undo(link, model.hz, now_ns)
+                if not comparison.undo(link, model.hz, now_ns):
+                    self._shared.refuse("Nothing to take back")
             elif action in (Action.SLOWER, Action.FASTER):
                 comparison.pace(1 if action is Action.FASTER else -1, now_ns)
         view = None
@@ -68,3 +74,4 @@ class PreferScreen:
     def draw(self, canvas: Canvas) -> None:
         if (state := self._state) is not None:
             draw_prefer(canvas, state, self._shared.picture)
+            self._drawn = state.question.pair if state.question is not None else None

@@ -250,7 +250,7 @@ def _answer(
         and not last.undo_id
         and state.now_ns - last.given_ns < _FLASH_NS
     )
-    shut = question is not None and state.now_ns < question.opens_ns
+    shut = question is not None and not question.is_open(state.now_ns)
     ground = colour if chosen else theme.mixed(theme.PANEL, colour, 0.14)
     ink = theme.INK if chosen else theme.mixed(theme.TEXT, theme.PANEL, 0.5) if shut else theme.TEXT
     outline = theme.mixed(theme.PANEL, colour, 0.35 if shut else 0.8)
