@@ -14,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from hardware.security import Role, ServerSecurity
+from hardware.transport.addresses import reachable
 from robot_rlhf.commands.arguments import Record, Teleop
 from robot_rlhf.commands.extras import missing
 from robot_rlhf.commands.keys import make_key
@@ -154,14 +155,19 @@ def _interrupted(number: int, frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
+def invitation(address: str, wire: Wire) -> str:
+    """What a person types to join the session that listens at `address`."""
+    best, *others = reachable(address)
+    key = " --key FILE" if wire.keys else ""
+    also = f" (or {' or '.join(others)})" if others else ""
+    return f"robot-rlhf console --connect {best}{key}{also}"
+
+
 def _window(session: LiveSession | LabelSession, wire: Wire) -> list[str]:
     """The words that open a console here; none where there shall be none."""
     address = session.stream.address
     if not wire.window:
-        key = " --key FILE" if wire.keys else ""
-        print(
-            f"robot-rlhf: consoles connect with: robot-rlhf console --connect {address}{key}", file=sys.stderr
-        )
+        print(f"robot-rlhf: consoles connect with: {invitation(address, wire)}", file=sys.stderr)
         return []
     words = ["-m", "robot_rlhf.cli", "console", "--connect", address, *wire.console]
     if wire.keys is not None:

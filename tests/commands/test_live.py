@@ -267,6 +267,16 @@ def test_what_cannot_be_is_told_in_one_line(
     assert not (here / "run").exists()
 
 
+def test_a_person_is_told_an_address_that_can_be_connected_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    from robot_rlhf.commands import live
+
+    wire = live.Wire(bind="tcp://0.0.0.0:7001", keys=Path("keys"), window=False)
+    assert "0.0.0.0" not in live.invitation("tcp://0.0.0.0:7001", wire)
+    monkeypatch.setattr(live, "reachable", lambda address: ["tcp://192.168.1.7:7001", "tcp://bench:7001"])
+    told = live.invitation("tcp://0.0.0.0:7001", wire)
+    assert told == "robot-rlhf console --connect tcp://192.168.1.7:7001 --key FILE (or tcp://bench:7001)"
+
+
 def test_a_record_for_another_task_leaves_the_run_alone(run_copy: Path, refused: Refused) -> None:
     line = refused("record", "--task", "push", "--out", str(run_copy), "--no-window")
     assert "reach" in line
