@@ -180,7 +180,6 @@ def operate(address: str, presses: int) -> tuple[list[dict[str, int]], dict[str,
     """A console in this process, its main loop here, the thumb in a thread."""
     import pygame
 
-    from hardware.clock import MonotonicClock, Ticker
     from robot_rlhf.console.app import ConsoleApp, WindowOptions
     from robot_rlhf.console.input.virtual_pad import VirtualPad
     from robot_rlhf.feedback.link import OperatorLink
@@ -196,9 +195,6 @@ def operate(address: str, presses: int) -> tuple[list[dict[str, int]], dict[str,
             target=lambda: thumbs.extend(press_again_and_again(pad, link, presses, over))
         )
         began, frames, cleared = 0.0, 0, 0.0
-        from hardware.clock import MonotonicClock, Ticker
-
-        ticker = Ticker(MonotonicClock(), 250)
         while not over.is_set():
             app.step()
             moment = link.moment
@@ -208,13 +204,13 @@ def operate(address: str, presses: int) -> tuple[list[dict[str, int]], dict[str,
             if moment is not None and moment.phase is Phase.STOPPED and time.monotonic() - cleared > 0.3:
                 cleared = time.monotonic()
                 link.wish(Wish.CLEAR)
-            ticker.wait()
+            app.wait()
         thread.join()
         seconds = time.monotonic() - began
         facts = {
             "seconds": round(seconds, 1),
             "pictures_per_second": round((app.frames - frames) / seconds, 1),
-            "console_passes_skipped": ticker.overruns,
+            "console_passes_skipped": app.passes_skipped,
         }
     app.close()
     return thumbs, facts

@@ -59,7 +59,8 @@ class Stage:
         self.screen.enter(typed, self.now_ns)
 
     def play(self, seconds: float, commands: Commands | None = None) -> None:
-        """Passes for so long; what is fired is fired with the first."""
+        """Passes for so long; what is fired is fired with the first. The screen was seen before."""
+        self.screen.draw(Canvas(pygame.Surface((320, 200), 0, 32), Stock(1.0)))
         device = self.pad.name if self.pad is not None else "keyboard"
         commands = commands or Commands()
         fired, rest = (
@@ -197,7 +198,8 @@ def _plain(make: Callable[[Shared], Screen], seconds: float = 1.6) -> Callable[[
 def prefer_answered(footage: Footage) -> Stage:
     stage = Stage(footage, PreferScreen, XBOX)
     stage.play(1.6)
-    stage.play(1.2, Commands(fired=(Action.CHOOSE_LEFT,)))
+    stage.play(0.1, Commands(fired=(Action.CHOOSE_LEFT,)))
+    stage.play(1.1)
     return stage
 
 

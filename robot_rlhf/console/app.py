@@ -1,7 +1,7 @@
 """The console's window: hands in, pictures out, and the way between them as short as it can be.
 
-The main thread takes input 250 times a second and says it to the session before it does anything else;
-a second thread draws (`renderer.py`). The main thread only shows what is finished.
+The main thread takes input 250 times a second, a press at once, and says it to the session before it does
+anything else; a second thread draws (`renderer.py`). The main thread only shows what is finished.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from pathlib import Path
 
 import pygame
 
-from hardware.clock import MonotonicClock, Ticker
 from hardware.security import ClientSecurity
 from robot_rlhf.console.drawing import theme
 from robot_rlhf.console.drawing.canvas import Canvas
 from robot_rlhf.console.drawing.renderer import Renderer
 from robot_rlhf.console.input.actions import Action, Context
+from robot_rlhf.console.input.bindings import Bindings
 from robot_rlhf.console.input.bindings_file import load_bindings
 from robot_rlhf.console.input.controls import Commands, Controls
 from robot_rlhf.console.input.devices import Devices
 from robot_rlhf.console.input.signals import Signal, Signals
+from robot_rlhf.console.pacing import Pacing
 from robot_rlhf.console.screens import chrome
 from robot_rlhf.console.screens.bind.screen import BindScreen
 from robot_rlhf.console.screens.drive.screen import DriveScreen
@@ -39,7 +40,6 @@ from robot_rlhf.console.screens.review.screen import ReviewScreen
 from robot_rlhf.feedback.link import OperatorLink
 from robot_rlhf.feedback.types import OperatorInput
 
-INPUT_HZ = 250.0
 _UNSEEN = ("offscreen", "dummy", "evdev")  # what SDL falls back to where it finds no screen
 _SWITCH_S = 0.0005  # how long the other thread may keep the interpreter while input waits
 
@@ -62,7 +62,7 @@ class WindowOptions:
 
 class ConsoleApp:
     """The window on a link, from `__init__` (it opens) to `close`. One object a process; everything but
-    the drawing happens on the thread that made it. Call `step` often, or `run`.
+    the drawing happens on the thread that made it. Call `step` and `wait` in turn, or `run`.
     """
 
     def __init__(self, link: OperatorLink, options: WindowOptions | None = None) -> None:
@@ -73,7 +73,7 @@ class ConsoleApp:
         self._gone, self._frames, self._turns = False, 0, 0
         self._open_window()
         loaded = load_bindings(self.options.bindings)
-        self._devices = Devices(self.options.pads)
+        self._devices, self._pacing = Devices(self.options.pads), Pacing()
         self.shared.teach = self._devices.teach
         self._controls = Controls(loaded.bindings)
         self._signals = Signals(self._devices.rumble, sounds=self.options.sound)
@@ -130,6 +130,11 @@ class ConsoleApp:
         """Pictures shown so far."""
         return self._frames
 
+    @property
+    def passes_skipped(self) -> int:
+        """Passes that could not be made in time so far."""
+        return self._pacing.overruns
+
     def show(self, context: Context) -> None:
         """Go to a screen."""
         if context is self._shown:
@@ -138,13 +143,14 @@ class ConsoleApp:
             self._back = self._shown
         self._shown = context
         self.screens[context].enter(self.link, time.monotonic_ns())
+        self._renderer.wake()
 
     # -- one pass --------------------------------------------------------------------------------------
 
     def step(self) -> None:
         """One pass: hands to the session first, then everything else. Raises what the drawing raised."""
         now_ns = time.monotonic_ns()
-        events = pygame.event.get()
+        events = self._pacing.events()
         snapshot = self._devices.poll(events, now_ns)
         commands = self._controls.update(snapshot, self._shown)
         if Action.STOP in commands.fired:
@@ -159,6 +165,12 @@ class ConsoleApp:
         self._window_events(events)
         self._route(commands, now_ns)
         self._show_frame()
+        self._pacing.calm = not self.link.connected
+        self._renderer.keep_calm(self._pacing.calm and self._shown in chrome.ROUND)
+
+    def wait(self) -> None:
+        """Until it is time for the next pass."""
+        self._pacing.wait()
 
     def _tell(self) -> None:
         for signal in self._modeller.signals():
@@ -171,7 +183,7 @@ class ConsoleApp:
 
     def _window_events(self, events: list[pygame.event.Event]) -> None:
         for event in events:
-            if event.type == pygame.QUIT:
+            if event.type == pygame.QUIT or _asks_to_close(event, self._controls.bindings):
                 self.closed = True
             elif event.type in (pygame.WINDOWSIZECHANGED, pygame.VIDEORESIZE):
                 self._renderer.resize(pygame.display.get_window_size(), self._scale())
@@ -181,14 +193,19 @@ class ConsoleApp:
         if Action.STOP in commands.fired:
             self.shared.notify("STOP was sent", bad=True)
             self._signals.give(Signal.STOPPED)
-        if not screen.captures:
+        if commands.unclear:
+            label = self.shared.model.label(commands.unclear[0])
+            self.shared.refuse(f"This window was too slow to see how long {label} was held: once more")
+        captures = screen.captures
+        screen.update(commands, self.link, now_ns)
+        if not captures:
             if Action.SCREEN in commands.fired:
                 self.show(self._next())
+            if Action.TO_ARM in commands.fired:
+                self.show(Context.DRIVE)
             if Action.HELP in commands.fired:
                 away = self._shown in (Context.HELP, Context.BIND)
                 self.show(self._back if away else Context.HELP)
-        if self.screens[self._shown] is screen:
-            screen.update(commands, self.link, now_ns)
         if self.shared.wanted is not None:
             wanted, self.shared.wanted = self.shared.wanted, None
             self.show(wanted)
@@ -225,13 +242,12 @@ class ConsoleApp:
     # -- the whole -------------------------------------------------------------------------------------
 
     def run(self) -> None:
-        """Pass after pass on a grid of 4 ms until the operator closes the window."""
+        """Pass after pass until the operator closes the window."""
         gc.collect()
         gc.freeze()  # what lives from here on is little, so that collecting it is quick
-        ticker = Ticker(MonotonicClock(), INPUT_HZ)
         while not self.closed:
             self.step()
-            ticker.wait()
+            self.wait()
 
     def close(self) -> None:
         """Leave the session, as an operator who goes, and close the window. Twice is fine."""
@@ -252,6 +268,15 @@ def _input(commands: Commands, quarter_turns: int) -> OperatorInput:
     for _ in range(quarter_turns):
         x, y = -y, x
     return OperatorInput(stick=(x, y, z), yaw=commands.yaw, grip=commands.grip, takeover=commands.takeover)
+
+
+def _asks_to_close(event: pygame.event.Event, bindings: Bindings) -> bool:
+    """Ctrl+Q, with a Ctrl that means nothing else."""
+    if event.type != pygame.KEYDOWN or event.key != pygame.K_q:
+        return False
+    bound = set().union(*bindings.keys.values())
+    sides = ((pygame.KMOD_LCTRL, "left ctrl"), (pygame.KMOD_RCTRL, "right ctrl"))
+    return any(event.mod & side and name not in bound for side, name in sides)
 
 
 def run_console(

@@ -14,7 +14,7 @@ import pygame
 from robot_rlhf.console.drawing.canvas import Canvas
 from robot_rlhf.console.drawing.stamps import Stock
 
-SLOW_HZ, FAST_HZ = 30.0, 60.0
+CALM_HZ, SLOW_HZ, FAST_HZ = 5.0, 30.0, 60.0
 _FAST_BELOW_S, _SLOW_ABOVE_S = 0.007, 0.010  # what a picture takes when 60 a second are worth it
 _BUFFERS = 3  # one is drawn, one waits, one is shown
 
@@ -30,7 +30,7 @@ class Frame:
 
 class Renderer:
     """Calls `paint` for one picture after another, 30 times a second or 60 where a picture takes so little
-    time that there is enough left for everything else.
+    time that there is enough left for everything else; 5 times a second where it is calm.
 
     `take` gives the newest finished frame to the thread that shows it, `done` gives it back. An error of
     `paint` ends the drawing and is raised by the next `take`.
@@ -42,7 +42,9 @@ class Renderer:
         self._free: queue.SimpleQueue[pygame.Surface | None] = queue.SimpleQueue()
         self._ready: Frame | None = None
         self._error: BaseException | None = None
-        self._ends = threading.Event()
+        self._ends = False
+        self._awake = threading.Event()
+        self._calm = False
         self._took: deque[float] = deque(maxlen=30)
         self._hz = SLOW_HZ
         self._frames = 0
@@ -62,6 +64,16 @@ class Renderer:
 
     def start(self) -> None:
         self._thread.start()
+
+    def wake(self) -> None:
+        """Draw the next picture now."""
+        self._awake.set()
+
+    def keep_calm(self, calm: bool) -> None:
+        """Whether nothing moves that would be worth more than a few pictures a second."""
+        if calm != self._calm:
+            self._calm = calm
+            self.wake()
 
     def resize(self, size: tuple[int, int], scale: float) -> None:
         """Draw at another size from the next picture on. What waits to be shown is dropped."""
@@ -87,7 +99,8 @@ class Renderer:
 
     def close(self) -> None:
         """End the thread; it finishes its picture first."""
-        self._ends.set()
+        self._ends = True
+        self.wake()
         self._free.put(None)
         if self._thread.is_alive():
             self._thread.join(timeout=5.0)
@@ -100,7 +113,7 @@ class Renderer:
 
     def _run(self) -> None:
         due = time.monotonic()
-        while not self._ends.is_set():
+        while not self._ends:
             surface = self._free.get()
             if surface is None or surface.get_size() != self._size:
                 continue
@@ -113,7 +126,9 @@ class Renderer:
             took = time.monotonic() - start
             self._offer(surface, took)
             due = max(due + 1.0 / self._pace(took), time.monotonic())
-            self._ends.wait(max(0.001, due - time.monotonic()))
+            if self._awake.wait(max(0.001, due - time.monotonic())):
+                self._awake.clear()
+                due = time.monotonic()
 
     def _offer(self, surface: pygame.Surface, took: float) -> None:
         self._frames += 1
@@ -136,4 +151,4 @@ class Renderer:
                 self._hz = FAST_HZ
             elif mean > _SLOW_ABOVE_S:
                 self._hz = SLOW_HZ
-        return self._hz
+        return CALM_HZ if self._calm else self._hz

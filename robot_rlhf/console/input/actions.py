@@ -48,6 +48,7 @@ class Action(str, Enum):
     CLEAR_FAULT = "clear_fault"
     SCREEN = "screen"
     HELP = "help"
+    TO_ARM = "to_arm"
     CHOOSE_LEFT = "choose_left"
     CHOOSE_RIGHT = "choose_right"
     CHOOSE_EQUAL = "choose_equal"
@@ -102,6 +103,7 @@ ACTIONS: Mapping[Action, ActionInfo] = {
     Action.CLEAR_FAULT: ActionInfo(Kind.PRESS, "clear a stop (hold 1 s)", _DRIVE, 1.0, Action.CONFIRM),
     Action.SCREEN: ActionInfo(Kind.PRESS, "next screen", _EVERYWHERE),
     Action.HELP: ActionInfo(Kind.PRESS, "help", _EVERYWHERE),
+    Action.TO_ARM: ActionInfo(Kind.PRESS, "back to the arm", _CLIPS),
     Action.CHOOSE_LEFT: ActionInfo(Kind.PRESS, "left is better", _PREFER),
     Action.CHOOSE_RIGHT: ActionInfo(Kind.PRESS, "right is better", _PREFER),
     Action.CHOOSE_EQUAL: ActionInfo(Kind.PRESS, "equally good", _PREFER),

@@ -157,6 +157,7 @@ _DEFAULTS: Mapping[Action, tuple[tuple[str, ...], tuple[str, ...]]] = {
     Action.STOP: (("start",), ("escape",)),
     Action.SCREEN: (("rightstick",), ("tab",)),
     Action.HELP: (("leftstick",), ("f1",)),
+    Action.TO_ARM: (("lefttrigger",), ("n",)),
     Action.CHOOSE_LEFT: (("dpleft", "x"), ("left",)),
     Action.CHOOSE_RIGHT: (("dpright", "b"), ("right",)),
     Action.CHOOSE_EQUAL: (("dpup", "y"), ("up",)),

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from typing import TypeAlias
 
 import pygame
 
@@ -28,7 +29,10 @@ _STATES: Sequence[tuple[Phase, str]] = (
     (Phase.HOLD, "nobody drives; the arm stands still under power"),
     (Phase.STOPPED, "stopped until somebody clears it"),
 )
+Row: TypeAlias = tuple[Action | str, str]
+"""What is pressed, an action or keys that are always the same, and what that does."""
 _FIRST = (Action.STOP, Action.SCREEN, Action.HELP)
+_CLOSE: Row = ("Ctrl+Q", "close the window")
 _HELD = (
     (Action.CONFIRM, "enough demonstrations (hold 1 s)"),
     (Action.CONFIRM, "end and evaluate (hold twice)"),
@@ -76,9 +80,8 @@ class HelpScreen:
         _draw_states(canvas, low)
 
 
-def _driving() -> list[tuple[Action, str]]:
+def _driving() -> list[Row]:
     names = (
-        *_FIRST,
         Action.TAKEOVER,
         Action.PRECISION,
         Action.X,
@@ -89,19 +92,22 @@ def _driving() -> list[tuple[Action, str]]:
         Action.CAMERA_LEFT,
         Action.CAMERA_RIGHT,
     )
-    return [(action, ACTIONS[action].words) for action in names]
+    return [*_worded(_FIRST), _CLOSE, *_worded(names)]
 
 
-def _saying() -> list[tuple[Action, str]]:
+def _saying() -> list[Row]:
     taken = {action for action, _ in _driving()}
-    said = [(action, ACTIONS[action].words) for action in live(Context.DRIVE) if action not in taken]
-    return [*said, *_HELD]
+    return [*_worded(action for action in live(Context.DRIVE) if action not in taken), *_HELD]
 
 
-def _clips() -> list[tuple[Action, str]]:
+def _clips() -> list[Row]:
     taken = {action for action, _ in (*_driving(), *_saying())}
     both = dict.fromkeys((*live(Context.PREFER), *live(Context.REVIEW)))
-    return [(action, ACTIONS[action].words) for action in both if action not in taken]
+    return _worded(action for action in both if action not in taken)
+
+
+def _worded(actions: Iterable[Action]) -> list[Row]:
+    return [(action, ACTIONS[action].words) for action in actions]
 
 
 def _draw_actions(
@@ -109,7 +115,7 @@ def _draw_actions(
     area: pygame.Rect,
     model: Model,
     title: str,
-    actions: Sequence[tuple[Action, str]],
+    actions: Sequence[Row],
     devices: Sequence[Device],
 ) -> None:
     """A panel of what to press on each device, and what it does."""
@@ -133,7 +139,9 @@ def _draw_actions(
         canvas.text(words, (x, y), size, anchor="midleft", width=rest.right - x)
 
 
-def _names(model: Model, action: Action, device: Device) -> list[Cap]:
+def _names(model: Model, action: Action | str, device: Device) -> list[Cap]:
+    if not isinstance(action, Action):
+        return [Cap(action, False)] if device is Device.KEYS else []
     label = action_label(model.bindings, action, device, model.family, joiner="\n")
     return [Cap(name, device is Device.PAD) for name in label.split("\n")]
 

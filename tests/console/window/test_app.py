@@ -179,6 +179,42 @@ def test_tab_goes_round_the_screens(app: ConsoleApp) -> None:
     assert seen == [Context.PREFER, Context.REVIEW, Context.DRIVE]
 
 
+@pytest.mark.parametrize("away", [Context.PREFER, Context.REVIEW])
+def test_one_press_leads_back_to_the_arm(app: ConsoleApp, away: Context) -> None:
+    app.show(away)
+    tap(app, "n")
+    assert shown(app) is Context.DRIVE
+
+
+def test_one_pull_leads_back_to_the_arm(app: ConsoleApp) -> None:
+    with VirtualPad() as pad:
+        step_until(app, lambda: app.shared.model.pad is not None)
+        app.show(Context.PREFER)
+        app.step()
+        pad.axis("lefttrigger", 1.0)
+        step_until(app, lambda: app.shown is Context.DRIVE)
+
+
+def test_what_was_pressed_before_the_screen_button_of_its_pass_counts(app: ConsoleApp, link: Link) -> None:
+    key("up")
+    key("tab")
+    app.step()
+    assert link.told == [("press", True)]
+    assert shown(app) is Context.PREFER
+
+
+def test_a_hold_that_nobody_could_see_is_said_to_eye_and_ear(app: ConsoleApp) -> None:
+    time.sleep(0.7)
+    key("r")
+    key("r", down=False)
+    app.step()
+    app.step()
+    notice = app.shared.model.notice
+    assert notice is not None
+    assert notice.text == "This window was too slow to see how long R was held: once more"
+    assert not app.shared.refused  # it was heard
+
+
 def test_help_comes_and_goes_back_to_where_it_was_asked_for(app: ConsoleApp) -> None:
     tap(app, "tab")
     tap(app, "f1")
@@ -326,6 +362,43 @@ def test_closing_the_window_leaves_the_session(app: ConsoleApp, link: Link) -> N
     app.close()
     app.close()
     assert link.told == [("leave",)]
+
+
+@pytest.mark.parametrize("side", [pygame.KMOD_LCTRL, pygame.KMOD_RCTRL])
+def test_ctrl_q_closes_the_window(app: ConsoleApp, side: int) -> None:
+    pygame.event.post(pygame.event.Event(pygame.KEYDOWN, key=pygame.K_q, mod=side, unicode="", scancode=0))
+    app.run()
+    assert app.closed
+
+
+def test_ctrl_q_closes_nothing_where_ctrl_has_a_meaning(window: None, link: Link, tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text("version = 1\n[keys]\nprecision = ['left ctrl']\n")
+    app = ConsoleApp(link, WindowOptions(size=(320, 200), sound=False, bindings=path))
+    for side, closes in ((pygame.KMOD_LCTRL, False), (pygame.KMOD_RCTRL, True)):
+        event = pygame.event.Event(pygame.KEYDOWN, key=pygame.K_q, mod=side, unicode="", scancode=0)
+        pygame.event.post(event)
+        app.step()
+        assert app.closed is closes
+    app.close()
+
+
+def test_a_plain_q_closes_nothing(app: ConsoleApp) -> None:
+    tap(app, "q")
+    assert not app.closed
+
+
+def test_without_a_session_little_is_drawn_and_a_screen_at_once(app: ConsoleApp, link: Link) -> None:
+    link.silence()
+    step_until(app, lambda: app.shared.model.welcome is None)
+    end = time.monotonic() + 0.3
+    step_until(app, lambda: time.monotonic() > end)
+    drawn, end = app.frames, time.monotonic() + 1.0
+    step_until(app, lambda: time.monotonic() > end)
+    assert app.frames - drawn <= 7
+    drawn = app.frames
+    tap(app, "tab")
+    step_until(app, lambda: app.frames > drawn, timeout_s=1.0)
 
 
 @pytest.mark.timeout(30)

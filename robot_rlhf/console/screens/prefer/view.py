@@ -125,6 +125,7 @@ def _foot(canvas: Canvas, area: pygame.Rect, state: PreferState) -> None:
     right = _last_answer(canvas, area, state)
     caps = state.model.caps
     hints: list[tuple[Sequence[Cap], str]] = [
+        (caps(Action.TO_ARM), "back to the arm"),
         (caps(Action.SCREEN), "next screen"),
         (caps(Action.STOP), "STOP"),
     ]
@@ -287,20 +288,20 @@ def _both_caps(model: Model, action: Action) -> tuple[Cap, ...]:
 
 def _nothing(state: PreferState) -> tuple[str, str, str]:
     """Why there is no pair: icon, title, words."""
-    model, back = state.model, state.model.label(Action.SCREEN)
+    model, back = state.model, f"{state.model.label(Action.TO_ARM)}: back to the arm."
     status, stage = model.status, model.moment.stage if model.moment is not None else None
     if model.welcome is None or status is None:
         return "link", "No session yet", f"Nobody has answered at {model.address}."
     if state.watches:
-        return "eye", "You are watching", f"Pairs are for those who take part. {back}: next screen."
+        return "eye", "You are watching", f"Pairs are for those who take part. {back}"
     if status.pairs_waiting > 0:
         return "clock", "The next pair is on its way", "It comes as soon as the session has cut its clips."
     if stage in (Stage.LABELLING, Stage.DONE):
-        return "check", "All pairs are answered", f"{back}: next screen."
+        return "check", "All pairs are answered", back
     if status.counts.get("preferences", 0) or state.answered:
-        words = f"More come after the next fit of the reward. {back}: next screen."
+        words = f"More come after the next fit of the reward. {back}"
         return "check", "All pairs are answered", words
-    words = f"They come after the first fit of the reward, once the policy has driven. {back}: next screen."
+    words = f"They come after the first fit of the reward, once the policy has driven. {back}"
     return "clock", "No pairs yet", words
 
 

@@ -242,4 +242,5 @@ def _foot(canvas: Canvas, area: pygame.Rect, state: ReviewState) -> None:
             (pace, f"speed {head.speed:g}×"),
             (caps(Action.ORBIT_X), "look around, or drag"),
         ]
-    hint_row(canvas, area, [*hints, (caps(Action.SCREEN), "next screen"), (caps(Action.STOP), "STOP")])
+    ways = [(caps(Action.TO_ARM), "back to the arm"), (caps(Action.STOP), "STOP")]
+    hint_row(canvas, area, [*hints, *ways])
