@@ -148,7 +148,7 @@ class CannedLink:
         self.reports: deque[Report] = deque()
         self.pairs: list[m.Pair] = [self._pair(i) for i in range(3)]
         self.episode_lines = tuple(self._line(i) for i in range(15))
-        self.refusal = ""
+        self.refusal = self.rejection = ""
         self.drops, self.unsaved = 0, 0
         self.connected = True
         self.state_age_s = 0.012

@@ -186,6 +186,13 @@ def silent(footage: Footage) -> Stage:
     return stage
 
 
+def rejected(footage: Footage) -> Stage:
+    stage = silent(footage)
+    stage.link.rejection = "the server at tcp://192.168.0.7:7500 refused this key: unknown there, or revoked"
+    stage.play(0.5)
+    return stage
+
+
 def _plain(make: Callable[[Shared], Screen], seconds: float = 1.6) -> Callable[[Footage], Stage]:
     def setting(footage: Footage) -> Stage:
         stage = Stage(footage, make, XBOX)
@@ -213,6 +220,7 @@ SHOTS = (
     Shot("drive_problem", drive_problem),
     Shot("searching", searching),
     Shot("silent", silent),
+    Shot("rejected", rejected),
     Shot("prefer", _plain(PreferScreen)),
     Shot("prefer_answered", prefer_answered),
     Shot("review", _plain(ReviewScreen)),

@@ -11,11 +11,11 @@ import statistics
 import time
 import uuid
 from collections import OrderedDict, deque
-from typing import TypedDict
+from typing import TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
 from hardware.security import ClientSecurity
-from hardware.transport import Client, Endpoint, Expired, Subscriber
+from hardware.transport import Client, Endpoint, Expired, Subscriber, wait
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import (
     Choice,
@@ -36,8 +36,11 @@ _STALE_NS = 1_000_000_000  # a session that is silent for so long is asked to we
 _PING_NS = 500_000_000
 _ASK_NS = 1_000_000_000
 _INPUT_NS = round(m.INPUT_S * 1e9)
+_LEAVE_NS = 300_000_000
 _MAX_ANSWER = 16 << 20  # a whole episode's scenes, or a scene description
 _KEPT_EPISODES = 8
+
+_Channel: TypeAlias = Client[m.FromSession] | Client[m.Granted] | Subscriber[m.Watched]
 
 
 class Report(TypedDict):
@@ -95,6 +98,15 @@ class OperatorLink:
     @property
     def endpoints(self) -> list[Endpoint]:
         """What may have something to take in; for `hardware.transport.wait`."""
+        return [*self._channels()]
+
+    @property
+    def rejection(self) -> str:
+        """Why the session's machine does not let us in (any more), in words, such as that it does not know
+        our key; '' where it does, or none is there."""
+        return next((why for each in self._channels() if (why := each.rejection)), "")
+
+    def _channels(self) -> list[_Channel]:
         return [each for each in (self._talk, self._drive, self._stop, self._watch) if each is not None]
 
     @property
@@ -336,12 +348,20 @@ class OperatorLink:
         self._talk.request(m.AskEpisodes(), deadline_s=10.0)
 
     def leave(self) -> None:
-        """Say that the console is closed, as far as there is time, and disconnect."""
-        self._talk.send(m.Leave())
+        """Say that the console is closed, wait until the session has heard it, 0.3 s at most, and
+        disconnect."""
+        until_ns = time.monotonic_ns() + _LEAVE_NS
+        request = self._talk.request(m.Leave(), retry_s=0.1) if self.welcome is not None else None
+        while request is not None and time.monotonic_ns() < until_ns:
+            wait([self._talk], until_ns)
+            while (answer := self._talk.receive()) is not None:
+                if answer.request == request:
+                    request = None
+                elif not isinstance(answer, Expired):
+                    self._take(answer.message, answer.request)
         self.close()
 
     def close(self) -> None:
         """Disconnect; twice is fine."""
-        for channel in (self._talk, self._drive, self._stop, self._watch):
-            if channel is not None:
-                channel.close()
+        for channel in self._channels():
+            channel.close()

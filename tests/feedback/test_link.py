@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from hardware.security import ClientSecurity, Role, ServerSecurity, make_client, make_server, revoke
 from hardware.transport import Client, Incoming
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.link import PREFETCH, OperatorLink
@@ -22,8 +25,9 @@ DESCRIPTION = describe(make_task("reach"))
 class Hall:
     """A host that remembers what it was told and answers when it wants to."""
 
-    def __init__(self) -> None:
-        self.stream = Stream("tcp://127.0.0.1:0", None)
+    def __init__(self, security: ServerSecurity | None = None) -> None:
+        self.stream = Stream("tcp://127.0.0.1:0", security)
+        self.left: list[str] = []
         self.closed_because = ""
         self.mute = False
         """Requests are taken in and not answered."""
@@ -108,7 +112,7 @@ class Hall:
         )
 
     def gone(self, console: Console) -> None:
-        pass
+        self.left.append(console.name)
 
     def hands(self, console: Console, hands: m.Hands) -> None:
         self.handed.append(hands)
@@ -151,11 +155,12 @@ def pair(number: int) -> m.Pair:
 
 
 class Wire:
-    """A hall and a link to it."""
+    """A hall and a link to it, with the keys of a folder or without any."""
 
-    def __init__(self) -> None:
-        self.hall = Hall()
-        self.link = OperatorLink(self.hall.stream.address, "Ann")
+    def __init__(self, keys: Path | None = None) -> None:
+        self.hall = Hall(ServerSecurity(keys) if keys is not None else None)
+        security = ClientSecurity(keys / "ann.key") if keys is not None else None
+        self.link = OperatorLink(self.hall.stream.address, "ann" if keys else "Ann", security=security)
         self.shows = True
         self._next_s = 0.0
 
@@ -392,3 +397,78 @@ def test_a_session_that_falls_silent_is_not_connected_any_more_and_then_is_again
     assert first is not None
     assert link.welcome is not None
     assert link.welcome.session == first.session
+
+
+@pytest.fixture
+def serving(joined: Wire) -> Iterator[Wire]:
+    """A host that is served in a thread of its own."""
+    over = threading.Event()
+
+    def serve() -> None:
+        while not over.is_set():
+            joined.hall.stream.service(joined.hall)
+            time.sleep(0.001)
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    yield joined
+    over.set()
+    thread.join()
+
+
+def test_who_leaves_has_been_heard_when_the_link_is_closed(serving: Wire) -> None:
+    serving.link.leave()
+    assert serving.hall.left == ["Ann"]
+
+
+def test_what_is_answered_while_somebody_leaves_is_taken_in(serving: Wire) -> None:
+    said = serving.link.mark(5, success=True)
+    serving.link.leave()
+    assert [(report["id"], report["reason"]) for report in serving.link.reports] == [(said, "")]
+
+
+def test_who_leaves_a_session_that_is_silent_does_not_wait_for_long(joined: Wire) -> None:
+    start = time.monotonic()
+    joined.link.leave()
+    assert 0.25 < time.monotonic() - start < 2.0
+
+
+def test_who_never_joined_leaves_at_once(wire: Wire) -> None:
+    start = time.monotonic()
+    wire.link.leave()
+    assert time.monotonic() - start < 0.2
+
+
+@pytest.fixture
+def keyed(tmp_path: Path) -> Iterator[tuple[Wire, Path]]:
+    """A wire with keys, and their folder."""
+    folder = tmp_path / "keys"
+    make_server(folder)
+    make_client(folder, "ann", Role.OPERATOR)
+    wire = Wire(folder)
+    yield wire, folder
+    wire.link.close()
+    wire.hall.stream.close()
+
+
+def test_a_key_that_is_revoked_is_named_although_the_session_only_falls_silent(
+    keyed: tuple[Wire, Path],
+) -> None:
+    wire, folder = keyed
+    wire.enter()
+    assert wire.link.rejection == ""
+    revoke(folder, "ann")
+    wire.until(lambda: wire.link.rejection)
+    assert "refused this key: unknown there, or revoked" in wire.link.rejection
+    wire.until(lambda: not wire.link.connected)
+
+
+def test_a_key_that_was_never_known_is_named(keyed: tuple[Wire, Path], tmp_path: Path) -> None:
+    wire, folder = keyed
+    security = ClientSecurity(folder / "ann.key")
+    revoke(folder, "ann")
+    link = OperatorLink(wire.hall.stream.address, "ann", security=security)
+    wire.link.close()
+    wire.link = link
+    wire.until(lambda: link.rejection)
+    assert link.welcome is None

@@ -164,6 +164,9 @@ def draw_searching(canvas: Canvas, area: pygame.Rect, model: Model) -> None:
     if model.refusal:
         parts.card(canvas, area, "warning", "The session refused this console", model.refusal, theme.ALARM)
         return
+    if model.rejection:
+        _draw_rejection(canvas, area, model)
+        return
     title = f"Looking for the session at {model.address} ..."
     words = "It is shown here as soon as it answers. Nothing needs to be pressed."
     if model.now_ns and model.silent_s > 10.0:
@@ -177,9 +180,19 @@ def draw_searching(canvas: Canvas, area: pygame.Rect, model: Model) -> None:
 def draw_silence(canvas: Canvas, area: pygame.Rect, model: Model) -> None:
     """Over a screen whose session has fallen silent."""
     canvas.veil(area, theme.BACKGROUND, 0.72)
+    if model.rejection:
+        _draw_rejection(canvas, area, model)
+        return
     words = "Takeover counts as released; the arm is held or stopped at its own end. This window tries again."
     if model.unsaved:
         words += f" {model.unsaved} answers are kept here and sent again."
     parts.card(
         canvas, area, "warning", f"The session has been silent for {model.silent_s:.0f} s", words, theme.WARN
     )
+
+
+def _draw_rejection(canvas: Canvas, area: pygame.Rect, model: Model) -> None:
+    words = f"{model.rejection[:1].upper()}{model.rejection[1:]}. This window goes on trying."
+    if model.unsaved:
+        words += f" {model.unsaved} answers are kept here and sent once it is let in."
+    parts.card(canvas, area, "warning", "This console is not let in", words, theme.ALARM)

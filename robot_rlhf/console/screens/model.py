@@ -48,7 +48,8 @@ class Model:
     """Everything that any screen may show of the session, the link and the hands, at `now_ns`.
 
     `welcome`, `moment`, `row` (the moment's scene row) and `status` are None before the session has
-    answered. `reports` are those that came since the last update: each is seen in one update. `device`
+    answered. `refusal`: why the session would not have us; `rejection`: why its machine does not let us in.
+    `reports` are those that came since the last update: each is seen in one update. `device`
     and `family` say whose words the hints use: those of what was used last.
     """
 
@@ -58,6 +59,7 @@ class Model:
     connected: bool = False
     silent_s: float = 0.0
     refusal: str = ""
+    rejection: str = ""
     welcome: m.Welcome | None = None
     moment: m.Moment | None = None
     row: NDArray[np.float32] | None = None

@@ -29,6 +29,7 @@ class Modeller:
         self._began_ns = time.monotonic_ns()
         self._heard_ns: int | None = None
         self._measured_ns = 0
+        self._rejection = ""
         self._round_trip: tuple[float, float] | None = None
         self._row: NDArray[np.float32] | None = None
         self._row_of: m.Moment | None = None
@@ -47,6 +48,7 @@ class Modeller:
             self._heard_ns = now_ns if connected else self._heard_ns
         if now_ns - self._measured_ns > _MEASURE_NS:
             self._measured_ns, self._round_trip = now_ns, link.round_trip_ms
+            self._rejection = "" if connected else link.rejection
         if link.news and (not self._news or link.news[-1] is not self._news[-1]):
             self._news = tuple(link.news)[-NEWS_SHOWN:]
         moment = link.moment
@@ -62,6 +64,7 @@ class Modeller:
             connected=connected,
             silent_s=self._silent_s(now_ns),
             refusal=link.refusal,
+            rejection=self._rejection,
             welcome=link.welcome,
             moment=moment,
             row=self._row,

@@ -144,7 +144,7 @@ class FakeLink:
         self.reports: deque[dict[str, Any]] = deque()
         self.pairs: list[m.Pair] = []
         self.episode_lines: tuple[m.EpisodeLine, ...] = ()
-        self.refusal, self.drops, self.unsaved = "", 0, 0
+        self.refusal, self.rejection, self.drops, self.unsaved = "", "", 0, 0
         self.connected, self.state_age_s = True, 0.01
         self.round_trip_ms: tuple[float, float] | None = (2.0, 8.0)
         self.told: list[tuple[Any, ...]] = []
