@@ -47,7 +47,8 @@ Array = NDArray[np.float64]
 
 MOVING = ("w", "s", "a", "d", "q", "e")
 TAKE_OVER, PRECISION, CLOSE, OPEN = "space", "Shift_L", "g", "f"
-SUCCESS, FAILURE, DISCARD, GOOD, BAD, SCREEN = "Return", "BackSpace", "r", "Up", "Down", "Tab"
+SUCCESS, FAILURE, DISCARD, GOOD, BAD = "Return", "BackSpace", "r", "Up", "Down"
+SCREEN, TO_ARM = "Tab", "n"
 CHOICES = {Choice.LEFT: "Left", Choice.RIGHT: "Right", Choice.EQUAL: "Up"}
 
 WAITING = (Stage.PREPARING, Stage.EVALUATING)
@@ -475,7 +476,7 @@ class Newcomer:
         self._keys.tap(SCREEN)
         self._linger(0.3)
         self._album.take("7-review")
-        self._keys.tap(SCREEN)
+        self._keys.tap(TO_ARM)
         self._until("back at the arm", lambda: self._seen()[0].stage is not Stage.PAUSED, 15.0)
         self.story.tell(f"{len(self.story.answers)} pairs are compared")
 

@@ -86,8 +86,20 @@ def test_the_next_demonstration_is_asked_for_by_number(desk: Desk, screen: Drive
     changes = {"stage": m.Stage.READY, "phase": m.Phase.HOLD}
     assert banner(desk, screen, **changes) == (
         "HOLD",
-        "Hold Space and drive: demonstration 2 of 3 | Enough? Hold N",
+        "Hold Space and drive: demonstration 2 of 3 begins | Enough? Hold N",
     )
+
+
+@pytest.mark.parametrize(
+    ("learner", "said"),
+    [("cloning", "cloning"), ("waiting for demonstrations", "a moment"), ("", "a moment")],
+)
+def test_while_the_first_policy_is_made_nothing_is_waited_for(
+    desk: Desk, screen: DriveScreen, learner: str, said: str
+) -> None:
+    desk.link.stands(learner=learner)
+    words = banner(desk, screen, stage=m.Stage.PREPARING, phase=m.Phase.HOLD)[1]
+    assert words == f"The first policy is being made: {said}."
 
 
 def test_a_demonstration_that_is_held_says_why(desk: Desk, screen: DriveScreen) -> None:

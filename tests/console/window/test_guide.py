@@ -92,6 +92,63 @@ def test_driving_is_learned_part_by_part(lesson: Lesson) -> None:
     assert lesson.at() is Step.RECORD
 
 
+def practise(lesson: Lesson) -> None:
+    """As a session does: with the takeover the demonstration begins."""
+    lesson.link.now(stage=m.Stage.DEMONSTRATION, recording=True, **MINE)
+    lesson.drive(0.40, 0.55, Commands(takeover=True, grip=-1.0))
+    lesson.drive(0.55, 0.55, Commands(takeover=True, grip=1.0))
+
+
+def said(lesson: Lesson) -> str:
+    """The card's sentences, an action by its name."""
+    card = lesson.screen.state.card
+    assert card is not None
+    return " ".join(part.value if isinstance(part, Action) else part for part in card.sentences)
+
+
+def test_the_practice_says_that_it_is_recorded_and_is_forgotten(lesson: Lesson) -> None:
+    assert "This first try is recorded too" in said(lesson)
+    practise(lesson)
+    assert lesson.at() is Step.AGAIN
+    assert "as demonstration 1" in said(lesson)
+    assert "discard" in said(lesson)
+    assert lesson.ticks == {"start over, or keep it": False}
+    lesson.desk.step(lesson.screen, Commands(fired=(Action.DISCARD,)))
+    assert lesson.link.told == [("wish", m.Wish.DISCARD)]
+    lesson.link.now(stage=m.Stage.READY, phase=m.Phase.HOLD, driver="", driving="")
+    lesson.wait()
+    assert lesson.at() is Step.RECORD
+    assert "From then on it is recorded" in said(lesson)
+    lesson.link.now(stage=m.Stage.DEMONSTRATION, **MINE)
+    lesson.wait()
+    assert lesson.at() is Step.RECORD
+
+
+def test_a_practice_that_went_well_may_be_kept(lesson: Lesson) -> None:
+    practise(lesson)
+    lesson.link.stands(demonstrations=1)
+    lesson.link.now(stage=m.Stage.READY, phase=m.Phase.HOLD, driver="", driving="")
+    lesson.wait()
+    assert lesson.at() is Step.RECORD
+    assert list(lesson.ticks.values()) == [True, False, False]
+
+
+def test_who_skips_the_practice_has_nothing_to_forget(lesson: Lesson) -> None:
+    lesson.skip()
+    lesson.link.now(stage=m.Stage.DEMONSTRATION, **MINE)
+    lesson.wait()
+    assert lesson.at() is Step.RECORD
+
+
+def test_free_driving_is_not_recorded_and_not_said_to_be(lesson: Lesson) -> None:
+    lesson.link.now(stage=m.Stage.TELEOP)
+    lesson.wait()
+    assert "recorded" not in said(lesson)
+    lesson.drive(0.40, 0.55, Commands(takeover=True, grip=-1.0))
+    lesson.drive(0.55, 0.55, Commands(takeover=True, grip=1.0))
+    assert lesson.at() is not Step.AGAIN
+
+
 def test_what_the_policy_moves_teaches_nobody(lesson: Lesson) -> None:
     lesson.link.now(stage=m.Stage.EPISODE, phase=m.Phase.POLICY)
     for x in (0.40, 0.44, 0.48, 0.52, 0.56):
@@ -212,6 +269,35 @@ def test_pairs_are_told_of_once_some_wait_and_counted_from_then(lesson: Lesson) 
     lesson.link.stands(counts={"preferences": 3})
     lesson.wait()
     assert lesson.at() is Step.RISE
+
+
+@pytest.mark.parametrize("stage", [m.Stage.EPISODE, m.Stage.MARK])
+def test_comparing_is_told_after_the_episode_that_needs_attention(lesson: Lesson, stage: m.Stage) -> None:
+    to_episodes(lesson)
+    for _ in (Step.WATCH, Step.CORRECT, Step.PRESS):
+        lesson.skip()
+    lesson.link.stands(pairs_waiting=2, marks=(True,))
+    lesson.link.now(stage=stage)
+    lesson.wait()
+    assert lesson.at() is Step.COMPARE
+    assert "Mark this episode first, then screen opens them, and the next one waits" in said(lesson)
+    assert "to_arm leads back" in said(lesson)
+
+
+def test_comparing_is_told_at_once_between_episodes(lesson: Lesson) -> None:
+    to_episodes(lesson)
+    lesson.link.stands(pairs_waiting=2)
+    lesson.link.now(stage=m.Stage.PAUSED, phase=m.Phase.HOLD)
+    lesson.wait()
+    assert lesson.at() is Step.COMPARE
+    assert said(lesson).startswith("Two clips wait for your choice. screen opens them.")
+
+
+def test_while_somebody_has_not_yet_corrected_a_running_episode_is_not_left(lesson: Lesson) -> None:
+    to_episodes(lesson)
+    lesson.link.stands(pairs_waiting=2)
+    lesson.wait()
+    assert lesson.at() is Step.WATCH
 
 
 def test_pairs_of_an_earlier_run_do_not_count(desk: Desk, tool_at: Tool) -> None:

@@ -107,7 +107,7 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
         case Stage.TELEOP:
             return (*_take(model), "and drive: free practice, nothing is recorded")
         case Stage.READY:
-            words: Words = (*_take(model), f"and drive: demonstration {_number(status)}")
+            words: Words = (*_take(model), f"and drive: demonstration {_number(status)} begins")
             if status.demonstrations:
                 words += ("|", "Enough? Hold", Action.CLEAR_FAULT)
             return words
@@ -124,7 +124,7 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
                 "start over",
             )
         case Stage.PREPARING:
-            return (f"The first policy is being made: {status.learner or 'a moment'}.",)
+            return (f"The first policy is being made: {_doing(status)}.",)
         case Stage.EPISODE:
             why = _sentence(moment.hold_reason) if moment.hold_reason else "The policy goes on in a moment."
             return (why, *_take(model), "to drive")
@@ -148,13 +148,17 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
         case Stage.PAUSED:
             return ("Paused, because nobody is looking: click on this window to go on.",)
         case Stage.EVALUATING:
-            return (
-                f"No more episodes: the policy is measured out of sight ({status.learner or 'a moment'}).",
-            )
+            return (f"No more episodes: the policy is measured out of sight ({_doing(status)}).",)
         case Stage.LABELLING:
             return _labelling(status)
         case Stage.DONE:
             return (_ended(status),)
+
+
+def _doing(status: Status) -> str:
+    """What the learner does; it may not have taken in yet that it waits no longer."""
+    waits = not status.learner or status.learner.startswith("waiting")
+    return "a moment" if waits else status.learner
 
 
 def _labelling(status: Status) -> Words:

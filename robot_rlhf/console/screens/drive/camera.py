@@ -11,13 +11,13 @@ from robot_rlhf.console.drawing.canvas import Canvas
 from robot_rlhf.console.input.actions import Action
 from robot_rlhf.console.scene.camera import Viewpoint
 from robot_rlhf.console.screens.drive.asks import State, is_mine
-from robot_rlhf.console.screens.drive.guide_card import draw_guide
+from robot_rlhf.console.screens.drive.guide_card import GuideCard
 from robot_rlhf.console.screens.drive.state import DriveState
 from robot_rlhf.console.screens.model import Model, Shared
 from robot_rlhf.feedback.messages import Moment, Phase, Stage
 
 _INSET_EVERY = 3  # the second view is drawn with every third picture
-_FRAME = 7  # of HUMAN, in points
+_FRAME, _PROBLEM = 7, 36  # the frame of HUMAN and the line of a problem, in points
 _HELD = (Action.SUCCESS, Action.FAILURE, Action.DISCARD, Action.CLEAR_FAULT)
 _SILENT = ("speed", "acceleration")  # limits that honest driving meets all the time, with three keys at once
 
@@ -86,6 +86,7 @@ class Cameras:
 
     def __init__(self, shared: Shared) -> None:
         self._main, self._inset = View(shared), View(shared)
+        self._guide = GuideCard()
         self._count = 0
 
     def draw_main(
@@ -109,9 +110,10 @@ class Cameras:
         _draw_view_name(canvas, area, model, view.name)
         if banner.framed:
             canvas.frame(area, banner.colour, _FRAME)
-        _draw_problem(canvas, area, model, moment)
+        has_problem = _draw_problem(canvas, area, model, moment)
         if state.card is not None:
-            draw_guide(canvas, area, model, state.card)
+            lowered = _PROBLEM + 8 if has_problem else 0
+            self._guide.draw(canvas, area, model, state.card, Viewpoint.of(view), lowered)
         _draw_holding(canvas, area, model, state)
 
     def draw_inset(self, canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) -> None:
@@ -187,7 +189,8 @@ def _draw_view_name(canvas: Canvas, area: pygame.Rect, model: Model, name: str) 
     )
 
 
-def _draw_problem(canvas: Canvas, area: pygame.Rect, model: Model, moment: Moment) -> None:
+def _draw_problem(canvas: Canvas, area: pygame.Rect, model: Model, moment: Moment) -> bool:
+    """Whether there is one."""
     words, colour, icon = "", theme.WARN, "warning"
     if model.problem is not None:
         words = model.problem
@@ -196,9 +199,9 @@ def _draw_problem(canvas: Canvas, area: pygame.Rect, model: Model, moment: Momen
     elif moment.phase is Phase.OPERATOR and (met := [each for each in moment.limits if each not in _SILENT]):
         words, colour = f"At a limit: {', '.join(met)}", theme.SKY
     if not words:
-        return
+        return False
     width = min(area.width - canvas.px(24), canvas.width(words, theme.BODY) + canvas.px(56))
-    place = pygame.Rect(0, 0, width, canvas.px(36))
+    place = pygame.Rect(0, 0, width, canvas.px(_PROBLEM))
     place.midtop = (area.centerx, area.y + canvas.px(54))
     canvas.panel(place, theme.BACKGROUND, radius=8, outline=colour, thickness=1.5)
     mark = canvas.icon(icon, (place.x + canvas.px(12), place.centery), 18, colour, "midleft")
@@ -206,6 +209,7 @@ def _draw_problem(canvas: Canvas, area: pygame.Rect, model: Model, moment: Momen
     canvas.text(
         words, (left, place.centery), theme.BODY, anchor="midleft", width=place.right - left - canvas.px(10)
     )
+    return True
 
 
 def _draw_holding(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) -> None:

@@ -51,6 +51,8 @@ class _Seen:
     moved_m: float = 0.0
     closed: bool = False
     opened: bool = False
+    recorded: bool = False
+    """Whether a demonstration was begun and is over, kept or forgotten."""
     watched_s: float = 0.0
     corrected_s: float = 0.0
     pressed: bool = False
@@ -66,6 +68,7 @@ class Guide:
         self._skipped: set[Step] = set()
         self._past: set[Step] = set()
         self._last_ns: int | None = None
+        self._stage: Stage | None = None
         self._tool: np.ndarray[tuple[int, ...], np.dtype[np.float32]] | None = None
         self._skip_button = LongHold(SKIP)
         self._first_pairs: int | None = None
@@ -102,6 +105,8 @@ class Guide:
             seen.closed = seen.closed or commands.grip < 0.0
             seen.opened = seen.opened or commands.grip > 0.0
         self._tool = tool
+        seen.recorded |= self._stage is Stage.DEMONSTRATION and moment.stage is not Stage.DEMONSTRATION
+        self._stage = moment.stage
         if moment.stage is Stage.EPISODE:
             if moment.phase is Phase.POLICY:
                 seen.watched_s += passed_s
@@ -135,6 +140,10 @@ class Guide:
     # -- steps -----------------------------------------------------------------------------------------
 
     def _is_done(self, step: Step, model: Model, moment: Moment, status: Status) -> bool:
+        if step is Step.AGAIN and Step.DRIVE in self._skipped:
+            return True  # who skips the practice has nothing to forget
+        if step is Step.AGAIN:
+            return self._seen.recorded or moment.stage not in _MAY_PRACTISE
         if step is Step.RECORD:
             enough = 0 < status.demonstrations_planned <= status.demonstrations
             return enough or moment.stage not in _BEFORE_POLICY
@@ -152,6 +161,8 @@ class Guide:
                 if grips:
                     ticks += [("close the gripper", seen.closed), ("open it", seen.opened)]
                 return tuple(ticks)
+            case Step.AGAIN:
+                return (("start over, or keep it", seen.recorded),)
             case Step.RECORD:
                 planned = max(1, status.demonstrations_planned)
                 return tuple((str(i + 1), status.demonstrations > i) for i in range(planned))
@@ -195,15 +206,16 @@ class Guide:
 
 _BEFORE_POLICY = (Stage.TELEOP, Stage.READY, Stage.DEMONSTRATION, Stage.PAUSED)
 """The stages at which there may be demonstrations to come."""
+_MAY_PRACTISE = (Stage.READY, Stage.DEMONSTRATION, Stage.PAUSED)
 _EPISODE = (Step.WATCH, Step.CORRECT, Step.PRESS, Step.COMPARE, Step.RISE)
 _FITTING: Mapping[Stage, tuple[Step, ...]] = {
     Stage.TELEOP: (Step.DRIVE,),
     Stage.READY: (Step.DRIVE, Step.RECORD),
-    Stage.DEMONSTRATION: (Step.DRIVE, Step.RECORD),
+    Stage.DEMONSTRATION: (Step.DRIVE, Step.AGAIN, Step.RECORD),
     Stage.PREPARING: (Step.COMPARE, Step.WATCH),
     Stage.EPISODE: _EPISODE,
-    Stage.MARK: (Step.MARK, *_EPISODE),
-    Stage.PAUSED: (Step.DRIVE, Step.RECORD, *_EPISODE),
+    Stage.MARK: (Step.MARK, Step.COMPARE, *_EPISODE),
+    Stage.PAUSED: (Step.DRIVE, Step.RECORD, Step.COMPARE, *_EPISODE),
     Stage.EVALUATING: (Step.COMPARE, Step.RISE, Step.REPORT),
     Stage.LABELLING: (Step.COMPARE, Step.REPORT),
     Stage.DONE: (Step.REPORT,),

@@ -2,27 +2,71 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pygame
 
 from robot_rlhf.console.drawing import parts, theme
 from robot_rlhf.console.drawing.canvas import Canvas
+from robot_rlhf.console.scene.camera import NEAR_M, Projection, Viewpoint
+from robot_rlhf.console.screens.drive.card_place import Placer, Point, corners
 from robot_rlhf.console.screens.drive.guide import SKIP, Card
 from robot_rlhf.console.screens.model import Model
 
 _TICKS = 26  # height of a row of them, in points
+_NEAR = 60  # points from the card to what should be seen beside it
+_ABOVE, _BELOW, _ASIDE = 54, 44, 14  # points of the picture where other things stand
+_TOOL, _OBJECTS, _POSE = slice(9, 12), 19, 7  # of a scene row
 
 
-def draw_guide(canvas: Canvas, area: pygame.Rect, model: Model, card: Card) -> None:
-    """A step at the upper left of `area`, under the goal: the sky, where it hides nothing of the table."""
-    margin, pad = canvas.px(14), canvas.px(14)
-    width = min(canvas.px(350), area.width - 2 * margin)
-    inner = width - 2 * pad
-    words = model.spelled(card.sentences)
-    probe = pygame.Rect(0, 0, inner, area.height)
-    text = parts.flow(canvas, probe, words, size=theme.BODY, draws=False)
-    rows = _tick_rows(canvas, inner, card)
-    height = min(text + canvas.px(70 + _TICKS * rows), area.height - canvas.px(54) - margin)
-    place = pygame.Rect(area.x + margin, area.y + canvas.px(54), width, height)
+class GuideCard:
+    """Draws the steps in the corner of the camera where they hide neither tool nor objects."""
+
+    def __init__(self) -> None:
+        self._placer = Placer()
+
+    def draw(
+        self, canvas: Canvas, area: pygame.Rect, model: Model, card: Card, view: Viewpoint, lowered: int = 0
+    ) -> None:
+        """A step over the camera in `area`, which looks from `view`; `lowered`: how many points more than
+        always are taken at the top."""
+        aside, above, below = canvas.px(_ASIDE), canvas.px(_ABOVE + lowered), canvas.px(_BELOW)
+        room = pygame.Rect(
+            area.x + aside,
+            area.y + above,
+            max(1, area.width - 2 * aside),
+            max(1, area.height - above - below),
+        )
+        width = min(canvas.px(350), room.width)
+        size = width, min(_height(canvas, width, model, card), room.height)
+        points = [(x + area.x, y + area.y) for x, y in _in_sight(model, view, area.size)]
+        place = self._placer.place(corners(room, size), points, canvas.px(_NEAR), model.now_ns)
+        _draw_card(canvas, place, model, card)
+
+
+def _in_sight(model: Model, view: Viewpoint, size: tuple[int, int]) -> list[Point]:
+    """Where the tool and the objects are in a picture of that size, as far as they are in it."""
+    if model.row is None:
+        return []
+    row = model.row.astype(np.float64)
+    tool, objects = row[_TOOL], row[_OBJECTS:].reshape(-1, _POSE)[:, :3]
+    projection = Projection(view.placed(tool), *size)
+    camera = projection.to_camera(np.vstack([tool, objects]))
+    ahead = camera[camera[:, 2] > NEAR_M]
+    seen = pygame.Rect((0, 0), size)
+    return [(x, y) for x, y in projection.to_screen(ahead).tolist() if seen.collidepoint(x, y)]
+
+
+def _height(canvas: Canvas, width: int, model: Model, card: Card) -> int:
+    inner = width - 2 * canvas.px(14)
+    probe = pygame.Rect(0, 0, inner, canvas.px(1000))
+    text = parts.flow(canvas, probe, model.spelled(card.sentences), size=theme.BODY, draws=False)
+    return text + canvas.px(70 + _TICKS * _tick_rows(canvas, inner, card))
+
+
+def _draw_card(canvas: Canvas, place: pygame.Rect, model: Model, card: Card) -> None:
+    pad = canvas.px(14)
+    inner = place.width - 2 * pad
+    words, rows = model.spelled(card.sentences), _tick_rows(canvas, inner, card)
     canvas.panel(place, theme.PANEL, radius=12, outline=theme.SKY, thickness=1.5)
     x, y = place.x + pad, place.y + pad
     left = _draw_skip(canvas, (place.right - pad, y + canvas.px(9)), model, card)

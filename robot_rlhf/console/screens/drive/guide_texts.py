@@ -14,6 +14,7 @@ class Step(Enum):
     """The steps in the order in which they are told."""
 
     DRIVE = "Drive the arm by hand"
+    AGAIN = "Forget the practice"
     RECORD = "Show how it is done"
     WATCH = "Watch the policy try"
     CORRECT = "Take over when it errs"
@@ -28,15 +29,26 @@ def _drive(model: Model, moment: Moment, status: Status) -> Words:
     verb = "Press" if model.latched else "Hold"
     words: Words = (verb, Action.TAKEOVER, "and move with", Action.X, Action.Y, "and", Action.Z)
     if model.welcome is not None and model.welcome.uses_gripper:
-        return (*words, ", the gripper with", Action.GRIP)
-    return words
+        words += (", the gripper with", Action.GRIP)
+    if moment.stage is Stage.TELEOP:
+        return words
+    return (*words, ". This first try is recorded too; the next step forgets it.")
+
+
+def _again(model: Model, moment: Moment, status: Status) -> Words:
+    return (
+        f"All this was recorded, as demonstration {status.demonstrations + 1}. Hold",
+        Action.DISCARD,
+        "to forget it and begin afresh. Or go on, do the task, and keep it.",
+    )
 
 
 def _record(model: Model, moment: Moment, status: Status) -> Words:
     goal = model.welcome.goal.rstrip(".") if model.welcome is not None else "do the task"
     if moment.stage is Stage.DEMONSTRATION:
         return (f"{goal}. When it is done:", Action.SUCCESS, "It went wrong? Start over:", Action.DISCARD)
-    return (f"Your way is the way it learns. Take over and do it: {goal}.", Action.TAKEOVER)
+    words: Words = (f"Your way is the way it learns. Take over and do it: {goal}.", Action.TAKEOVER)
+    return (*words, "From then on it is recorded.")
 
 
 def _watch(model: Model, moment: Moment, status: Status) -> Words:
@@ -45,8 +57,21 @@ def _watch(model: Model, moment: Moment, status: Status) -> Words:
     return ("The policy has the arm. Only watch: it will be clumsy at first.",)
 
 
+def _compare(model: Model, moment: Moment, status: Status) -> Words:
+    busy = moment.stage in (Stage.EPISODE, Stage.MARK)
+    return (
+        "Two clips wait for your choice." + (" Mark this episode first, then" if busy else ""),
+        Action.SCREEN,
+        "opens them" + (", and the next one waits for you" if busy else "") + ".",
+        "Pick the better one, three times.",
+        Action.TO_ARM,
+        "leads back.",
+    )
+
+
 TEXTS: Mapping[Step, Callable[[Model, Moment, Status], Words]] = {
     Step.DRIVE: _drive,
+    Step.AGAIN: _again,
     Step.RECORD: _record,
     Step.WATCH: _watch,
     Step.CORRECT: lambda *_: (
@@ -68,11 +93,7 @@ TEXTS: Mapping[Step, Callable[[Model, Moment, Status], Words]] = {
         Action.FAILURE,
         "for a failure.",
     ),
-    Step.COMPARE: lambda *_: (
-        "Two clips wait for your choice:",
-        Action.SCREEN,
-        "opens them. Pick the better one, three times.",
-    ),
+    Step.COMPARE: _compare,
     Step.RISE: lambda *_: (
         "Go on like this: correct less as it gets better, and mark every episode. The curve on the right "
         "shows how often it succeeds.",
