@@ -118,6 +118,7 @@ def test_the_practice_says_that_it_is_recorded_and_is_forgotten(lesson: Lesson) 
     lesson.link.now(stage=m.Stage.READY, phase=m.Phase.HOLD, driver="", driving="")
     lesson.wait()
     assert lesson.at() is Step.RECORD
+    assert "takeover and do it" in said(lesson)
     assert "From then on it is recorded" in said(lesson)
     lesson.link.now(stage=m.Stage.DEMONSTRATION, **MINE)
     lesson.wait()

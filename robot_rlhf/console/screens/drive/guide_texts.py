@@ -47,8 +47,9 @@ def _record(model: Model, moment: Moment, status: Status) -> Words:
     goal = model.welcome.goal.rstrip(".") if model.welcome is not None else "do the task"
     if moment.stage is Stage.DEMONSTRATION:
         return (f"{goal}. When it is done:", Action.SUCCESS, "It went wrong? Start over:", Action.DISCARD)
-    words: Words = (f"Your way is the way it learns. Take over and do it: {goal}.", Action.TAKEOVER)
-    return (*words, "From then on it is recorded.")
+    verb = "Press" if model.latched else "Hold"
+    words = f"and do it: {goal}. From then on it is recorded."
+    return (f"Your way is the way it learns. {verb}", Action.TAKEOVER, words)
 
 
 def _watch(model: Model, moment: Moment, status: Status) -> Words:
