@@ -99,9 +99,13 @@ def host(load: bool) -> None:
         reward="task",
         feedback="takeovers",
         schedule=replace(
-            plain.schedule, demonstrations=0, episodes=10**6, warmup_episodes=0, evaluate_every=0
+            plain.schedule,
+            demonstrations=0,
+            episodes=10**6,
+            warmup_episodes=0 if load else 10**6,  # without load it never begins to learn
+            evaluate_every=0,
         ),
-        sac=replace(plain.sac, updates_per_step=100_000 if load else 0),
+        sac=replace(plain.sac, updates_per_step=100_000 if load else 1),
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "run"
