@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Literal
 
-from robot_rlhf.learning.cloning import ChunkedClone
 from robot_rlhf.learning.sac import SAC
 from robot_rlhf.session.evaluation import Plain, Result, evaluate
-from robot_rlhf.session.learner import clone_policy
-from robot_rlhf.session.seeds import Purpose, generator, seed_of
+from robot_rlhf.session.learner import clone_in_chunks, clone_policy
+from robot_rlhf.session.seeds import Purpose, seed_of
 from robot_rlhf.session.study import Study
 from sim.env import TaskEnv
 
@@ -31,7 +30,6 @@ class Candidates:
         clone_policy(single, demonstrations, config)
         actor = Plain(lambda obs: single.act(obs, deterministic=True))
         yield "clone", evaluate(env, actor, episodes, config.seed)
-        chunked = ChunkedClone(env.obs_size, env.axes, config.clone, seed_of(config.seed, Purpose.CHUNKED))
-        chunked.fit(demonstrations, generator(config.seed, Purpose.CHUNKED))
+        chunked = clone_in_chunks(env.obs_size, env.axes, demonstrations, config)
         yield "chunked_clone", evaluate(env, chunked, episodes, config.seed)
         env.close()

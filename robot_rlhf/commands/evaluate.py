@@ -12,7 +12,7 @@ from rich.table import Table
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.report.statistics import wilson
-from robot_rlhf.session.evaluation import Actor, Float32, Plain, evaluate
+from robot_rlhf.session.evaluation import Actor, Float32, evaluate
 from robot_rlhf.session.presets import preset
 from robot_rlhf.session.rollout import hand_action
 from robot_rlhf.session.run_folder import RunError
@@ -45,10 +45,8 @@ def evaluate_trained(run: Path, episodes: int, seed: int) -> Evaluation:
     if learner is None:
         raise RunError(f"{run} has no checkpoint yet: let it train for longer, or --resume it")
     torch.set_num_threads(config.threads)
-    sac = learner.sac
-    actor = Plain(lambda obs: sac.act(obs, deterministic=True, averaged=True))
     env = TaskEnv(config.task, config.control_hz, end_on_success=True)
-    return _evaluate(env, actor, episodes, seed)
+    return _evaluate(env, learner.deployed(), episodes, seed)
 
 
 def evaluate_expert(task: str, episodes: int, seed: int) -> Evaluation:

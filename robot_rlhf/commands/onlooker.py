@@ -26,7 +26,7 @@ from robot_rlhf.report.metrics import (
 )
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.summary import RewardSummary
-from robot_rlhf.session.evaluation import Plain, Result, evaluate
+from robot_rlhf.session.evaluation import Result, evaluate
 from robot_rlhf.session.learner import Learner
 from robot_rlhf.session.run_folder import RunError
 from robot_rlhf.session.study import Study, Watcher
@@ -37,7 +37,7 @@ WALL = "wall_seconds"
 _CURVE_STREAM = 1  # evaluation starts of the learning curve; the final evaluation's are stream 0
 
 
-def settle_log(run: Path, learner: Learner) -> list[Event]:
+def settle_log(run: Path, learner: Learner) -> list[tuple[Moment, Event]]:
     """What the log of the run at `run` holds, once it agrees with `learner`, its newest checkpoint.
 
     A run that was killed learns again what its checkpoint did not hold yet, and evaluates itself again at
@@ -45,11 +45,11 @@ def settle_log(run: Path, learner: Learner) -> list[Event]:
     that cannot be read.
     """
     try:
-        events = [event for _, event in read_events(run)]
+        events = list(read_events(run))
     except ValueError as error:
         raise RunError(str(error)) from error
     keep, known = [], True
-    for event in events:
+    for _, event in events:
         if isinstance(event, RewardFitted):
             known = known and event.version <= learner.reward.version
         elif isinstance(event, SacUpdated):
@@ -68,7 +68,7 @@ class Onlooker(Watcher):
         study: Study,
         log: MetricsLog,
         progress: Progress,
-        past: Sequence[Event],
+        past: Sequence[tuple[Moment, Event]],
         note: Callable[[str, str], None],
     ) -> None:
         """`past` is what the log holds of the run before a resume; `note` writes or replaces a note of the
@@ -77,17 +77,20 @@ class Onlooker(Watcher):
         self.reward: RewardSummary | None = None
         self._began = time.perf_counter() - float(study.store.meta(WALL) or 0.0)
         self._marks: deque[bool] = deque(maxlen=20)
+        self._evaluated_s = 0.0  # operator seconds at the curve's last point
         self.doing = "starting"
         """The part of the work that runs."""
         self._env: TaskEnv | None = None
         self._take_up(past)
 
-    def _take_up(self, past: Sequence[Event]) -> None:
+    def _take_up(self, past: Sequence[tuple[Moment, Event]]) -> None:
         """Go on where the log stops. An episode that a kill left stored but not logged is logged now."""
         logged = set()
-        for event in past:
+        for moment, event in past:
             if isinstance(event, RewardFitted):
                 self.reward = _summarised(event)
+            elif isinstance(event, Evaluated) and event.policy == "policy":
+                self._evaluated_s = moment.operator_seconds
             elif isinstance(event, EpisodeEnded):
                 logged.add(event.episode)
                 if event.success_mark is not None and event.role is Role.ONLINE:
@@ -171,15 +174,20 @@ class Onlooker(Watcher):
         if schedule.evaluate_every and online % schedule.evaluate_every == 0 and online < schedule.episodes:
             self.evaluate_now(schedule.evaluation_episodes, final=False, stream=_CURVE_STREAM + online)
 
+    def caught_up(self) -> None:
+        schedule, active_s = self.study.config.schedule, self.study.store.operator_seconds().active_s
+        due = [at for at in schedule.evaluate_at if self._evaluated_s < at <= active_s]
+        if due:
+            self._evaluated_s = due[-1]
+            self.evaluate_now(schedule.evaluation_episodes, final=False, stream=_CURVE_STREAM)
+
     def evaluate_now(self, episodes: int, final: bool, stream: int) -> Result:
         """Evaluate the policy as it is and log it."""
         study = self.study
         if self._env is None:
             self._env = TaskEnv(study.config.task, study.config.control_hz, end_on_success=True)
         self.phase("evaluating")
-        sac = study.learner.sac
-        actor = Plain(lambda obs: sac.act(obs, deterministic=True, averaged=True))
-        result = evaluate(self._env, actor, episodes, study.config.seed, stream)
+        result = evaluate(self._env, study.deployed(), episodes, study.config.seed, stream)
         self.record("policy", result, final)
         return result
 

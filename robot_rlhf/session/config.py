@@ -24,6 +24,8 @@ class ScheduleConfig:
     """Noised replays that each demonstration is compared with."""
     episodes: int = 36
     """Episodes the policy drives, with takeovers."""
+    operator_seconds: float = 0.0
+    """The run ends once the operator has been active for so long, whatever else is planned; 0: no limit."""
     warmup_episodes: int = 3
     """Episodes the policy drives before the critic starts to learn from the reward."""
     episodes_per_fit: int = 3
@@ -42,6 +44,8 @@ class ScheduleConfig:
     evaluate_every: int = 12
     """Episodes between two autonomous evaluations for the learning curve; 0: none. The learner never
     sees them."""
+    evaluate_at: tuple[float, ...] = ()
+    """Active operator seconds at which the curve has a point, in rising order; in lockstep."""
     evaluation_episodes: int = 20
     """Fresh starts of such an evaluation."""
     final_episodes: int = 100
@@ -50,12 +54,13 @@ class ScheduleConfig:
     """Also evaluate what cloning alone makes of the same demonstrations, on the same starts."""
 
     def __post_init__(self) -> None:
-        for name in ("episodes", "episodes_per_fit", "evaluation_episodes", "final_episodes"):
+        for name in ("episodes_per_fit", "evaluation_episodes", "final_episodes"):
             if getattr(self, name) < 1:
                 raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must be at least 1")
         for name in (
             "demonstrations",
             "alternatives",
+            "episodes",
             "warmup_episodes",
             "pairs_first",
             "pairs_last",
@@ -63,8 +68,13 @@ class ScheduleConfig:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must not be negative")
-        if self.evaluate_every < 0 or self.takeover_seconds < 0:
-            raise ValueError("schedule.evaluate_every and schedule.takeover_seconds must not be negative")
+        for name in ("evaluate_every", "takeover_seconds", "operator_seconds"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must not be negative")
+        if list(self.evaluate_at) != sorted(set(self.evaluate_at)) or min(self.evaluate_at, default=1) <= 0:
+            raise ValueError(
+                f"schedule.evaluate_at is {self.evaluate_at}: it must be positive, each above the one before"
+            )
         if not 0.0 <= self.pairs_decay <= 1.0:
             raise ValueError(f"schedule.pairs_decay is {self.pairs_decay}: it must be from 0 to 1")
 
@@ -82,6 +92,12 @@ class RunConfig:
     reward: Literal["learned", "task"] = "learned"
     """Where the reward comes from: fitted to the feedback, or the task's own (an upper bound).
     Demonstrations and takeovers stay data for the policy either way."""
+    rewarded_by: str = ""
+    """Kinds of `feedback` that the reward is fitted to, comma-separated; the others are data for the policy
+    alone. Empty: all of them."""
+    policy: Literal["rl", "clone"] = "rl"
+    """What drives. rl: soft actor-critic on the reward. clone: action chunks cloned from all that the
+    operator drove, anew as there is more (behaviour cloning; with takeovers HG-DAgger); in lockstep."""
     labels: Literal["given", "shuffled"] = "given"
     """shuffled: every judgement is turned at random before it is learned from (an ablation)."""
     control_hz: float = 10.0
@@ -122,6 +138,13 @@ class RunConfig:
             raise ValueError(
                 "feedback is empty: a learned reward needs at least one kind, or use --reward task"
             )
+        if strange := self.reward_kinds - kinds:
+            names = ", ".join(sorted(kind.value for kind in strange))
+            raise ValueError(f"rewarded_by names {names}, which feedback ({self.feedback}) leaves out")
+        if self.policy == "clone" and self.in_real_time:
+            raise ValueError("--policy clone runs in lockstep only: leave --live and --operator console out")
+        if self.policy == "clone" and Kind.DEMONSTRATIONS not in kinds:
+            raise ValueError("--policy clone needs demonstrations among the kinds of feedback")
         if self.reward == "task" and self.labels == "shuffled":
             raise ValueError("--labels shuffled needs --reward learned: the task's reward uses no labels")
 
@@ -133,9 +156,18 @@ class RunConfig:
     @property
     def kinds(self) -> frozenset[Kind]:
         """The kinds of `feedback`; ValueError names an unknown one."""
-        names = [name.strip() for name in self.feedback.split(",") if name.strip()]
-        valid = {kind.value: kind for kind in Kind}
-        for name in names:
-            if name not in valid:
-                raise ValueError(f"no kind of feedback is named {name!r} (there are {', '.join(valid)})")
-        return frozenset(valid[name] for name in names)
+        return _kinds(self.feedback)
+
+    @property
+    def reward_kinds(self) -> frozenset[Kind]:
+        """The kinds that the reward is fitted to; ValueError names an unknown one."""
+        return _kinds(self.rewarded_by) or self.kinds
+
+
+def _kinds(text: str) -> frozenset[Kind]:
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    valid = {kind.value: kind for kind in Kind}
+    for name in names:
+        if name not in valid:
+            raise ValueError(f"no kind of feedback is named {name!r} (there are {', '.join(valid)})")
+    return frozenset(valid[name] for name in names)

@@ -22,12 +22,13 @@ from robot_rlhf.feedback.types import (
 )
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
-from robot_rlhf.learning.cloning import clone_actor, moving_steps
+from robot_rlhf.learning.cloning import ChunkedClone, clone_actor, moving_steps
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
 from robot_rlhf.learning.snapshot import Snapshot
 from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.evaluation import Actor, Plain
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
 
 
@@ -36,6 +37,7 @@ class _Notes(msgspec.Struct, frozen=True, kw_only=True):
 
     cloned: bool
     fitted_at: int
+    chunked: int = 0
 
 
 _FLIPPED = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
@@ -52,6 +54,9 @@ class Learner:
         self.reward = RewardModel(obs_size, config.reward_model, seed_of(config.seed, Purpose.REWARD))
         self.sac = SAC(obs_size, action_size, config.sac, seed_of(config.seed, Purpose.POLICY))
         self.episodes: dict[int, Episode] = {}
+        self.chunked: ChunkedClone | None = None
+        """What `clone_in_chunks` made last."""
+        self._chunked_fits = 0
         self.cloned = False
         self.fitted_at = -1
         """Online episodes there were at the last fit of the reward model."""
@@ -59,7 +64,13 @@ class Learner:
     @property
     def version(self) -> int:
         """Counts the policies that were made."""
-        return self.sac.updates
+        return self._chunked_fits if self.config.policy == "clone" else self.sac.updates
+
+    def deployed(self) -> Actor:
+        """The policy as it is put to work."""
+        if self.config.policy == "clone" and self.chunked is not None:
+            return self.chunked
+        return Plain(lambda obs: self.sac.act(obs, deterministic=True, averaged=True))
 
     @property
     def ready(self) -> bool:
@@ -90,12 +101,18 @@ class Learner:
             clone_policy(self.sac, demonstrations, self.config)
         self.cloned = True
 
+    def clone_in_chunks(self, episodes: Sequence[Episode]) -> None:
+        """Clone what the operator drove in these episodes into a policy of its own. Raises ValueError
+        where that is nothing."""
+        self.chunked = clone_in_chunks(self._obs_size, self._action_size, episodes, self.config)
+        self._chunked_fits += 1
+
     def refit(self, events: Sequence[Feedback], online: int) -> FitReport:
         """Fit the reward model on all evidence, score the replay anew and carry the critics along."""
         if self.config.labels == "shuffled":
             events = [shuffled(event, self.config.seed) for event in events]
         before = self.reward.version
-        report = self.reward.fit(events, self.episodes, self.config.kinds)
+        report = self.reward.fit(events, self.episodes, self.config.reward_kinds)
         self.replay.score(self.reward.score, self.reward.version)
         if before > 0:
             self.sac.carry_scale(report.old_scale, report.new_scale)
@@ -117,7 +134,11 @@ class Learner:
         """Write everything but the episodes, which the store has."""
         tensors = {f"sac.{name}": value for name, value in self.sac.state().items()}
         tensors |= {f"reward.{name}": value for name, value in self.reward.state().items()}
-        notes = msgspec.json.encode(_Notes(cloned=self.cloned, fitted_at=self.fitted_at))
+        if self.chunked is not None:
+            tensors |= {f"chunked.{name}": value for name, value in self.chunked.state().items()}
+        notes = msgspec.json.encode(
+            _Notes(cloned=self.cloned, fitted_at=self.fitted_at, chunked=self._chunked_fits)
+        )
         checkpoint.save(path, tensors, {"learner": notes.decode(), "task": self.config.task})
 
     def load(self, path: Path) -> None:
@@ -128,9 +149,14 @@ class Learner:
             self.sac.load(_part(saved.tensors, "sac."))
             self.reward.load(_part(saved.tensors, "reward."))
             notes = msgspec.json.decode(saved.metadata.get("learner", "{}"), type=_Notes)
+            if chunked := _part(saved.tensors, "chunked."):
+                seed = seed_of(self.config.seed, Purpose.CHUNKED)
+                self.chunked = ChunkedClone(self._obs_size, self._action_size, self.config.clone, seed)
+                self.chunked.load(chunked)
         except (CheckpointError, ValueError, RuntimeError, msgspec.DecodeError) as error:
             raise CheckpointError(f"checkpoint {path} does not fit this run: {error}") from error
         self.cloned, self.fitted_at = notes.cloned, notes.fitted_at
+        self._chunked_fits = notes.chunked
 
 
 def clone_policy(sac: SAC, demonstrations: Sequence[Episode], config: RunConfig) -> None:
@@ -139,6 +165,15 @@ def clone_policy(sac: SAC, demonstrations: Sequence[Episode], config: RunConfig)
     rng = generator(config.seed, Purpose.CLONE)
     clone_actor(sac.actor, sac.normaliser, demonstrations, config.clone, rng)
     sac.sync_average()
+
+
+def clone_in_chunks(
+    obs_size: int, action_size: int, episodes: Sequence[Episode], config: RunConfig
+) -> ChunkedClone:
+    """A clone in chunks of what the operator drove. Raises ValueError where that is nothing."""
+    chunked = ChunkedClone(obs_size, action_size, config.clone, seed_of(config.seed, Purpose.CHUNKED))
+    chunked.fit(episodes, generator(config.seed, Purpose.CHUNKED))
+    return chunked
 
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

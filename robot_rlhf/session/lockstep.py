@@ -72,19 +72,42 @@ class LockstepSession:
         study.watcher = watcher = watcher or Watcher()
         shows = Kind.DEMONSTRATIONS in self.kinds
         watcher.phase("demonstrations")
-        while shows and study.count(Role.DEMONSTRATION) < schedule.demonstrations:
+        while shows and study.count(Role.DEMONSTRATION) < schedule.demonstrations and not study.is_spent:
             self._demonstrate()
+            watcher.caught_up()
+        if self.config.policy == "clone":
+            self._learn_by_cloning()
+        else:
+            self._learn_by_reward()
+        self.save()
+
+    def _learn_by_reward(self) -> None:
+        study, watcher = self.study, self.study.watcher
         if not self.learner.cloned:
             study.clone()
-        while (online := study.count(Role.ONLINE)) < schedule.episodes:
+        while True:
+            online = study.count(Role.ONLINE)
             self._fit_if_due(online)
             self._catch_up(online)
+            watcher.caught_up()
+            if online >= self.config.schedule.episodes or study.is_spent:
+                return
             watcher.phase("policy drives")
             self._supervise()
-        online = study.count(Role.ONLINE)
-        self._fit_if_due(online)
-        self._catch_up(online)
-        self.save()
+
+    def _learn_by_cloning(self) -> None:
+        """Behaviour cloning, and with takeovers HG-DAgger (Kelly et al. 2019)."""
+        study, watcher, schedule = self.study, self.study.watcher, self.config.schedule
+        while True:
+            online = study.count(Role.ONLINE)
+            if online % schedule.episodes_per_fit == 0 or self.learner.chunked is None:
+                watcher.phase("cloning")
+                self.learner.clone_in_chunks(study.driven())
+            watcher.caught_up()
+            if online >= schedule.episodes or study.is_spent:
+                return
+            watcher.phase("policy drives")
+            self._supervise()
 
     def _fit_if_due(self, online: int) -> None:
         """Ask for preferences and fit the reward model, once every few episodes."""
@@ -156,6 +179,10 @@ class LockstepSession:
 
     def _policy(self, online: int) -> Policy:
         """Who drives the policy episode number `online`: the explorer, or the policy as deployed."""
+        if self.config.policy == "clone":
+            actor = self.learner.deployed()
+            actor.reset()
+            return actor.act
         sac, every = self.learner.sac, self.config.schedule.deployed_every
         if every and online % every == every - 1:
             return lambda obs: sac.act(obs, deterministic=True, averaged=True)

@@ -19,7 +19,8 @@ from robot_rlhf.feedback.store_codec import episodes_of
 from robot_rlhf.feedback.types import Kind, Outcome, Query, Segment, derived_id
 from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
-from robot_rlhf.session.learner import Learner
+from robot_rlhf.session.evaluation import Actor
+from robot_rlhf.session.learner import Learner, clone_in_chunks
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator
 
@@ -44,6 +45,9 @@ class Watcher:
     def checkpoint(self, online: int) -> None:
         """The learner was saved after so many policy episodes; a good moment to evaluate."""
 
+    def caught_up(self) -> None:
+        """The operator has said something more, and what was to be learned from it is learned."""
+
 
 class Study:
     """A run's learner and all that is known to it."""
@@ -52,7 +56,7 @@ class Study:
         self.run, self.config, self.store = run, run.config, run.store
         self.watcher = Watcher()
         self.kinds = self.config.kinds
-        self.judged = self.config.reward == "learned"
+        self.judged = self.config.reward == "learned" and self.config.policy == "rl"
         """Whether judgements are of use: they serve the reward model alone."""
         self.learner = Learner(self.config, obs_size, action_size)
         self.rebuild()
@@ -107,6 +111,28 @@ class Study:
             for episode in self.learner.episodes.values()
             if episode.role is Role.DEMONSTRATION and marks.get(episode.id, True)
         ]
+
+    def driven(self) -> list[Episode]:
+        """Demonstrations that were not marked as failed, and the policy's episodes, takeovers in them."""
+        online = [one for one in self.learner.episodes.values() if one.role is Role.ONLINE]
+        return [*self.to_imitate(), *online]
+
+    def deployed(self) -> Actor:
+        """The policy as it would be put to work at this moment: before reinforcement learning has begun, a
+        clone in chunks of what was shown so far."""
+        learner = self.learner
+        begun = learner.cloned if self.config.policy == "rl" else self.count(Role.ONLINE) > 0
+        shown = self.to_imitate()
+        if begun or not shown:
+            return learner.deployed()
+        size, axes = shown[0].obs.shape[1], shown[0].action.shape[1]
+        return clone_in_chunks(size, axes, shown, self.config)
+
+    @property
+    def is_spent(self) -> bool:
+        """Whether the operator has given all the time that the schedule asks for."""
+        limit = self.config.schedule.operator_seconds
+        return limit > 0.0 and self.store.operator_seconds().active_s >= limit
 
     # -- what is due -----------------------------------------------------------------------------------
 

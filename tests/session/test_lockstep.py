@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import shutil
 from collections.abc import Callable
@@ -15,6 +16,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from robot_rlhf.commands.train import train
+from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.operator import MARK_S, PAIR_S, PRESS_S
 from robot_rlhf.feedback.store import OperatorSeconds, Store
@@ -34,7 +37,8 @@ from robot_rlhf.feedback.types import (
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.reward_model import FitReport
-from robot_rlhf.session.config import RunConfig
+from robot_rlhf.report.metrics import EpisodeEnded, Evaluated, read_events
+from robot_rlhf.session.config import RunConfig, ScheduleConfig
 from robot_rlhf.session.learner import Learner, shuffled
 from robot_rlhf.session.lockstep import LockstepSession
 from robot_rlhf.session.run_folder import RunFolder
@@ -518,3 +522,96 @@ def test_whatever_does_not_fit_of_a_checkpoint_is_named(
     with pytest.raises(CheckpointError, match=f"does not fit this run: .*({fragment})") as caught:
         learner.load(tmp_path / "spoiled")
     assert len(str(caught.value).splitlines()) == 1
+
+
+# -- modes, and how much of the operator's time there is ---------------------------------------------------
+
+
+def test_a_clone_is_made_anew_of_what_was_taken_over_and_survives_the_disk(
+    tmp_path: Path, tiny: Tiny
+) -> None:
+    """HG-DAgger: no reward, no critics, and the policy learns what the operator drove."""
+    schedule = dataclasses.replace(tiny().schedule, episodes=3, episodes_per_fit=1)
+    config = tiny(policy="clone", feedback="demonstrations,takeovers", schedule=schedule)
+    ended = complete(tmp_path / "run", config)
+    assert ended.fits == 0
+    online = ended.episodes(Role.ONLINE)
+    assert len(online) == 3
+    versions = [episode.policy_version for episode in online.values()]
+    assert versions == [1, 2, 3]  # another clone drives each episode
+    assert not ended.episodes(Role.COUNTERFACTUAL)
+    learner = read_learner(ended.folder)[1]
+    assert learner is not None
+    assert learner.version == 4
+    obs = next(iter(online.values())).obs[0]
+    again = Learner(config, len(obs), config_axes(online))
+    again.clone_in_chunks([*ended.episodes(Role.DEMONSTRATION).values(), *online.values()])
+    assert again.chunked is not None
+    assert learner.deployed().act(obs) == pytest.approx(again.chunked.act(obs), abs=1e-6)
+
+
+def config_axes(episodes: dict[int, Episode]) -> int:
+    return int(next(iter(episodes.values())).action.shape[1])
+
+
+def test_a_run_ends_with_the_operators_time_and_its_curve_has_the_points_asked_for(
+    tmp_path: Path, tiny: Tiny
+) -> None:
+    whole = complete(tmp_path / "whole", tiny())
+    with whole.store() as store:
+        spent_s = store.operator_seconds().active_s
+    limit = 0.6 * spent_s
+    points = (1.0, limit, 10 * spent_s)
+    schedule = dataclasses.replace(
+        tiny().schedule, operator_seconds=limit, evaluate_at=points, evaluation_episodes=2
+    )
+    with contextlib.closing(RunFolder.create(tmp_path / "short", tiny(schedule=schedule))) as run:
+        summary = train(run)
+    assert limit <= summary.operator_seconds < spent_s
+    events = list(read_events(tmp_path / "short"))
+    assert sum(isinstance(event, EpisodeEnded) for _, event in events) < len(whole.episodes())
+    curve = [
+        at.operator_seconds
+        for at, event in events
+        if isinstance(event, Evaluated) and not event.final and event.policy == "policy"
+    ]
+    assert len(curve) == 2  # each as soon as its time had come, and none for a time that did not
+    assert points[0] <= curve[0] < points[1] <= curve[1] == summary.operator_seconds
+
+
+def test_the_reward_is_fitted_to_the_kinds_that_it_is_said_to_be(tmp_path: Path, tiny: Tiny) -> None:
+    """As in HIL-SERL: marks make the reward, what the operator drove is data."""
+    config = tiny(feedback="demonstrations,takeovers,outcomes", rewarded_by="outcomes")
+    learner = Learner(config, 10, 3)
+    seen: list[frozenset[Kind]] = []
+    report = object.__new__(FitReport)
+
+    def fit(events: object, episodes: object, kinds: frozenset[Kind]) -> FitReport:
+        seen.append(kinds)
+        return report
+
+    learner.reward.fit = fit  # type: ignore[method-assign,assignment]
+    learner.refit([], 0)
+    assert seen == [frozenset({Kind.OUTCOMES})]
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"feedback": "outcomes", "rewarded_by": "preferences"}, "preferences"),
+        ({"policy": "clone", "live": True}, "lockstep"),
+        ({"policy": "clone", "feedback": "outcomes"}, "demonstrations"),
+        ({"rewarded_by": "smiles"}, "smiles"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    changes: dict[str, Any], named: str, tiny: Tiny
+) -> None:
+    with pytest.raises(ValueError, match=named):
+        tiny(**changes)
+
+
+@pytest.mark.parametrize("points", [(60.0, 30.0), (0.0,), (5.0, 5.0)])
+def test_points_of_a_curve_must_rise(points: tuple[float, ...]) -> None:
+    with pytest.raises(ValueError, match="evaluate_at"):
+        ScheduleConfig(evaluate_at=points)
