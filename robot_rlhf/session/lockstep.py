@@ -90,7 +90,10 @@ class LockstepSession:
             self._fit_if_due(online)
             self._catch_up(online)
             watcher.caught_up()
-            if online >= self.config.schedule.episodes or study.is_spent:
+            asks = bool(
+                self.kinds - {Kind.DEMONSTRATIONS}
+            )  # else the policy's episodes cost the operator nothing
+            if online >= self.config.schedule.episodes or (asks and study.is_spent):
                 return
             watcher.phase("policy drives")
             self._supervise()

@@ -1,0 +1,311 @@
+"""Autonomous success over the operator's seconds: our five kinds fused, the known methods, and ablations.
+
+Every cell is one `robot-rlhf train` with a simulated operator who has human-like hands and errs in 5% of
+their judgements. At fixed amounts of the operator's active time the policy, as it would be deployed at that
+moment, acts alone from 100 fresh starts. Finished cells are kept in an append-only file and not run again, so
+the table can stop and go on:
+
+    python benchmarks/feedback_efficiency.py --json fe.json --jobs 2             # every cell
+    python benchmarks/feedback_efficiency.py --json fe.json --quick              # three small cells, minutes
+    python benchmarks/feedback_efficiency.py --only pick_cube:fused --seeds 10   # one row
+    python benchmarks/feedback_efficiency.py --cached --plot curves.svg          # what is there, nothing run
+
+A run that has given all the feedback it asks for keeps its last success for the rest of the axis. The area
+is the mean height of a curve from 0 to 600 operator seconds, 0 before its first point.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from robot_rlhf.report.statistics import wilson
+
+RESULTS = Path(__file__).parent / "results" / "feedback_efficiency.jsonl"
+POINTS_S = (20, 40, 60, 90, 120, 180, 240, 360, 480, 600)
+SHOWN_S = (60, 120, 240, 600)
+BUDGETS_S = (60, 120, 240)
+"""Operator seconds at which demonstrations alone get a run each, since reward and policy come after them."""
+KINDS = ("demonstrations", "takeovers", "preferences", "evaluations", "outcomes")
+
+
+def without(kind: str) -> list[str]:
+    """The flag that leaves one kind of feedback out."""
+    return ["--feedback", ",".join(name for name in KINDS if name != kind)]
+
+
+MODES: dict[str, list[str]] = {
+    "fused": [],
+    "bc": [
+        *("--policy", "clone", "--feedback", "demonstrations"),
+        *("--schedule.demonstrations", "1000", "--schedule.episodes", "0"),
+    ],
+    "hg_dagger": [
+        *("--policy", "clone", "--feedback", "demonstrations,takeovers"),
+        *("--schedule.episodes", "1000", "--schedule.takeover-seconds", "10000"),
+    ],
+    "hil_serl": ["--feedback", "demonstrations,takeovers,outcomes", "--rewarded-by", "outcomes"],
+    "preferences": [
+        *("--feedback", "preferences", "--schedule.warmup-episodes", "1"),
+        *("--schedule.pairs-first", "12", "--schedule.pairs-last", "8", "--schedule.episodes", "60"),
+    ],
+    "demonstrations": [
+        *("--feedback", "demonstrations", "--schedule.demonstrations", "1000"),
+        *("--schedule.episodes", "36"),
+    ],
+    "task_reward": ["--reward", "task"],
+    "shuffled": ["--labels", "shuffled"],
+    **{f"no_{kind}": without(kind) for kind in KINDS},
+}
+HEADLINE = ("fused", "bc", "hg_dagger", "hil_serl", "preferences", "demonstrations", "task_reward")
+QUICK = (
+    "--schedule.episodes",
+    "6",
+    "--schedule.evaluation-episodes",
+    "20",
+    "--schedule.final-episodes",
+    "20",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run: `budget_s` is how much of the operator's time it may take."""
+
+    task: str
+    mode: str
+    seed: int
+    budget_s: int = POINTS_S[-1]
+    quick: bool = False
+
+    @property
+    def key(self) -> str:
+        budget = f":{self.budget_s}" if self.budget_s != POINTS_S[-1] else ""
+        return f"{self.task}:{self.mode}:{self.seed}{budget}{':quick' if self.quick else ''}"
+
+    def words(self, out: Path) -> list[str]:
+        """The command line that runs it."""
+        points = [str(point) for point in POINTS_S if point <= self.budget_s]
+        if self.mode == "demonstrations":
+            points = []  # its one point is the end
+        return [
+            *(
+                "train",
+                "--task",
+                self.task,
+                "--seed",
+                str(self.seed),
+                "--out",
+                str(out),
+                "--json",
+                "--resume",
+            ),
+            *("--schedule.no-compare-with-cloning", "--schedule.evaluate-every", "0"),
+            *("--schedule.evaluation-episodes", "100", "--schedule.operator-seconds", str(self.budget_s)),
+            *(["--schedule.evaluate-at", *points] if points else []),
+            *MODES[self.mode],
+            *(QUICK if self.quick else ()),
+        ]
+
+
+def all_cells(quick: bool, seeds: int, other_seeds: int) -> list[Cell]:
+    """The table's cells: every seed of one task after the other, the headline modes first."""
+    if quick:
+        return [Cell("reach", mode, 0, 60, True) for mode in ("fused", "bc", "hg_dagger")]
+    cells = []
+    for task in ("pick_cube", "reach", "push"):
+        for seed in range(seeds if task == "pick_cube" else other_seeds):
+            for mode in HEADLINE:
+                budgets = BUDGETS_S if mode == "demonstrations" else (POINTS_S[-1],)
+                cells += [Cell(task, mode, seed, budget) for budget in budgets]
+    ablations = [mode for mode in MODES if mode not in HEADLINE]
+    return cells + [Cell("pick_cube", mode, seed) for seed in range(other_seeds) for mode in ablations]
+
+
+def run_cell(cell: Cell, runs: Path) -> list[dict[str, Any]]:
+    """Train; one row for each point of the curve, the end included."""
+    out = runs / cell.key.replace(":", "-")
+    done = subprocess.run(
+        [sys.executable, "-m", "robot_rlhf.cli", *cell.words(out)],
+        capture_output=True,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+    )
+    if done.returncode:
+        raise RuntimeError(f"{cell.key} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")
+    rows = []
+    for line in (out / "metrics.jsonl").read_text().splitlines():
+        event = json.loads(line)
+        if event["event"] == "evaluation" and event["policy"] == "policy":
+            rows.append(
+                {
+                    "key": cell.key,
+                    "task": cell.task,
+                    "mode": cell.mode,
+                    "seed": cell.seed,
+                    **{
+                        name: round(event[name], 2)
+                        for name in ("operator_seconds", "attended_seconds", "wall_seconds")
+                    },
+                    "environment_steps": event["environment_steps"],
+                    "success_rate": event["successes"] / event["episodes"],
+                    "episodes": event["episodes"],
+                    "mean_length": round(event["mean_length"], 2),
+                    "final": event["final"],
+                }
+            )
+    return rows
+
+
+def curve(rows: Sequence[dict[str, Any]]) -> np.ndarray:
+    """(P,) success of one seed at each of POINTS_S: the last evaluation that had begun by then. The point
+    of an amount of time is measured as soon as it is spent, so a second's grace is given to a mark."""
+    ordered = sorted(rows, key=lambda row: (row["operator_seconds"], row["final"]))
+    heights = []
+    for point in POINTS_S:
+        grace = point + max(8.0, 0.1 * point)
+        before = [row["success_rate"] for row in ordered if row["operator_seconds"] <= grace]
+        heights.append(before[-1] if before else 0.0)
+    return np.array(heights)
+
+
+def area(heights: np.ndarray) -> float:
+    """Mean height over 0 to 600 s of a curve that holds from each point to the next."""
+    widths = np.diff([*POINTS_S, POINTS_S[-1]])
+    return float((heights * widths).sum() / POINTS_S[-1])
+
+
+def interval(values: Sequence[float], draws: int = 10_000) -> tuple[float, float]:
+    """95% bootstrap interval of the mean over seeds."""
+    array = np.asarray(values)
+    means = array[np.random.default_rng(0).integers(0, len(array), (draws, len(array)))].mean(axis=1)
+    low, high = np.percentile(means, [2.5, 97.5])
+    return float(low), float(high)
+
+
+def grouped(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[int, list[dict[str, Any]]]]:
+    """(task, mode) -> seed -> rows."""
+    groups: dict[tuple[str, str], dict[int, list[dict[str, Any]]]] = {}
+    for row in rows:
+        groups.setdefault((row["task"], row["mode"]), {}).setdefault(row["seed"], []).append(row)
+    return groups
+
+
+def table(rows: Sequence[dict[str, Any]]) -> str:
+    """One line a (task, mode), in Markdown."""
+    at = " | ".join(f"at {point} s" for point in SHOWN_S)
+    lines = [
+        f"| task | mode | seeds | area (95%) | {at} | end: success (95%) | active s | attended s | wall s "
+        "| steps of a success |",
+        "|---|---|---|---|" + "---|" * len(SHOWN_S) + "---|---|---|---|---|",
+    ]
+    for (task, mode), seeds in grouped(rows).items():
+        curves = {seed: curve(own) for seed, own in seeds.items()}
+        areas = [area(heights) for heights in curves.values()]
+        low, high = interval(areas)
+        means = np.mean(list(curves.values()), axis=0)
+        ends = [max(own, key=lambda row: (row["final"], row["operator_seconds"])) for own in seeds.values()]
+        trials = sum(end["episodes"] for end in ends)
+        successes = round(sum(end["success_rate"] * end["episodes"] for end in ends))
+        least, most = wilson(successes, trials)
+        medians = [
+            f"{np.median([end[name] for end in ends]):.0f}"
+            for name in ("operator_seconds", "attended_seconds", "wall_seconds", "mean_length")
+        ]
+        shown = [f"{means[POINTS_S.index(point)]:.2f}" for point in SHOWN_S]
+        line = [task, mode, str(len(seeds)), f"{np.mean(areas):.3f} ({low:.3f} to {high:.3f})", *shown]
+        line += [f"{successes / trials:.3f} ({least:.3f} to {most:.3f})", *medians]
+        lines.append(f"| {' | '.join(line)} |")
+    return "\n".join(lines)
+
+
+def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
+    """Curves with the range over seeds as a band, a panel a task."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    groups = grouped(rows)
+    tasks = sorted({task for task, _ in groups})
+    figure, panels = pyplot.subplots(1, len(tasks), figsize=(5.5 * len(tasks), 3.6), squeeze=False)
+    for panel, task in zip(panels[0], tasks, strict=True):
+        for mode in HEADLINE:
+            if (task, mode) not in groups:
+                continue
+            curves = np.array([curve(own) for own in groups[task, mode].values()])
+            (line,) = panel.step(POINTS_S, curves.mean(axis=0), where="post", label=mode)
+            low, high = curves.min(axis=0), curves.max(axis=0)
+            panel.fill_between(POINTS_S, low, high, step="post", alpha=0.12, color=line.get_color(), lw=0)
+        panel.set(title=task, xlabel="operator seconds (active)", ylim=(0, 1.02), xlim=(0, POINTS_S[-1]))
+    panels[0][0].set_ylabel("autonomous success")
+    panels[0][-1].legend(fontsize=8)
+    figure.tight_layout()
+    figure.savefig(path)
+
+
+def main() -> None:
+    """Run what is lacking, print the table, write JSON and picture."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--json", type=Path, help="write the rows to this file")
+    parser.add_argument("--plot", type=Path, help="write the curves to this file (svg, png)")
+    parser.add_argument("--quick", action="store_true", help="three small cells, not kept")
+    parser.add_argument("--cached", action="store_true", help="run nothing: show what is there")
+    parser.add_argument("--seeds", type=int, default=10, help="seeds for pick_cube's headline")
+    parser.add_argument("--other-seeds", type=int, default=3, help="seeds elsewhere")
+    parser.add_argument("--jobs", type=int, default=1, help="cells at the same time")
+    parser.add_argument(
+        "--only", default="", help="cells whose key starts with one of these, comma-separated"
+    )
+    parser.add_argument("--runs", type=Path, help="keep the run folders here (default: thrown away)")
+    asked = parser.parse_args()
+    kept = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
+    cells = all_cells(asked.quick, asked.seeds, asked.other_seeds)
+    cells = [cell for cell in cells if cell.key.startswith(tuple(asked.only.split(",")))]
+    if not cells:
+        parser.error(f"--only {asked.only!r} names no cell")
+    rows = {cell.key: [row for row in kept if row["key"] == cell.key] for cell in cells}
+    todo = [] if asked.cached else [cell for cell in cells if not rows[cell.key]]
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
+        for found in pool.map(lambda cell: run_cell(cell, asked.runs or Path(folder)), todo):
+            end = found[-1]
+            rows[end["key"]] = found
+            print(
+                f"{end['key']}: {end['success_rate']:.2f} after {end['operator_seconds']:.0f} operator s "
+                f"and {end['wall_seconds']:.0f} s",
+                file=sys.stderr,
+                flush=True,
+            )
+            if not asked.quick:
+                RESULTS.parent.mkdir(exist_ok=True)
+                with RESULTS.open("a") as file:
+                    file.writelines(json.dumps(row) + "\n" for row in found)
+    chosen = [row for cell in cells for row in rows[cell.key]]
+    print(table(chosen))
+    if asked.plot is not None:
+        plot(chosen, asked.plot)
+    if asked.json is not None:
+        machine = {
+            "python": platform.python_version(),
+            "machine": platform.machine(),
+            "cores": os.cpu_count(),
+        }
+        asked.json.write_text(json.dumps({"machine": machine, "rows": chosen}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main()
