@@ -18,7 +18,7 @@ ALL_KINDS = ",".join(kind.value for kind in Kind)
 class ScheduleConfig:
     """How much is asked of the operator, and when."""
 
-    demonstrations: int = 15
+    demonstrations: int = 8
     """Episodes the operator drives before the policy starts."""
     alternatives: int = 3
     """Noised replays that each demonstration is compared with."""
@@ -30,11 +30,11 @@ class ScheduleConfig:
     """Episodes the policy drives before the critic starts to learn from the reward."""
     episodes_per_fit: int = 3
     """Episodes between two fits of the reward model."""
-    pairs_first: int = 10
+    pairs_first: int = 3
     """Pairs asked in the first round."""
-    pairs_last: int = 1
+    pairs_last: int = 0
     """Pairs asked in late rounds."""
-    pairs_decay: float = 0.8
+    pairs_decay: float = 0.5
     """How fast the demand falls from the first to the last, a round."""
     deployed_every: int = 2
     """Every so-manieth policy episode is driven as it will be deployed, without exploration, so that the
