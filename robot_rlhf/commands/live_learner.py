@@ -128,6 +128,7 @@ class LiveLearner:
             study.take_in(fresh)
         taken_in = (study.learner.episodes[id] for id in fresh if id in study.learner.episodes)
         self._unlogged += [episode for episode in taken_in if episode.role is not Role.COUNTERFACTUAL]
+        study.settle_turns()
         self._log_episodes()
         self._stale = self._anew = False
 
@@ -226,9 +227,8 @@ class LiveLearner:
         if snapshot is None or self._rollout_s > budget_s:
             self._line.request(lm.RolledOut(job=job.job, episodes=(), truths=()))
             return
-        rng = None if job.deterministic else generator(self._config.seed, Purpose.EXPLORE, job.episode)
-        moment = TakenOver(0, job.length, job.state)
-        recorder = counterfactual(self._env, moment, lambda obs: snapshot.act(obs, rng))
+        policy = snapshot.actor(job.turn, generator(self._config.seed, Purpose.EXPLORE, job.episode))
+        recorder = counterfactual(self._env, TakenOver(0, job.length, job.state), policy)
         self._answer(job.job, [(job.episode, job.seed, recorder)])
         self._rollout_s += time.monotonic() - began
 

@@ -18,6 +18,7 @@ class Driver(IntEnum):
 
     POLICY = 0
     OPERATOR = 1
+    CLONE = 2  # a clone of the operator, in the policy's place
 
 
 class Kind(str, Enum):

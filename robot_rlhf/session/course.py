@@ -13,6 +13,7 @@ from robot_rlhf.feedback.messages import Phase, Stage, Wish
 from robot_rlhf.feedback.store_codec import StoredEvent
 from robot_rlhf.feedback.types import Kind, Outcome
 from robot_rlhf.learning.snapshot import Snapshot
+from robot_rlhf.learning.turns import next_turn
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
@@ -206,8 +207,9 @@ class Course:
     def _begin_episode(self, role: Role) -> None:
         id = self._desk.take_id()
         factor = DEMONSTRATION_FACTOR if role is Role.DEMONSTRATION else 1.0
-        every, online = self._config.schedule.deployed_every, self._desk.tally.count(Role.ONLINE)
-        is_deterministic = bool(every) and online % every == every - 1
+        schedule, online = self._config.schedule, self._desk.tally.count(Role.ONLINE)
+        has_clone = self.snapshot is not None and self.snapshot.clone is not None
+        turn = next_turn(online, schedule.warmup_episodes, schedule.deployed_every, has_clone)
         self._is_placed = False
         self._drive.drove = self._drive.phase is Phase.OPERATOR  # whoever drove before has let go
         self._pace.realign()
@@ -221,7 +223,8 @@ class Course:
             kinds=self._kinds,
             snapshot=self.snapshot,
             policy=self.policy,
-            explore=None if is_deterministic else generator(self._config.seed, Purpose.EXPLORE, id),
+            turn=turn,
+            rng=generator(self._config.seed, Purpose.EXPLORE, id),
         )
         self._go(Stage.DEMONSTRATION if role is Role.DEMONSTRATION else Stage.EPISODE)
         self.episode.begin_tick(self.now_ns)

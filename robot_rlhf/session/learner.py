@@ -38,6 +38,7 @@ class _Notes(msgspec.Struct, frozen=True, kw_only=True):
     cloned: bool
     fitted_at: int
     chunked: int = 0
+    deploys_clone: bool = False
 
 
 _FLIPPED = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
@@ -56,6 +57,8 @@ class Learner:
         self.episodes: dict[int, Episode] = {}
         self.chunked: ChunkedClone | None = None
         """What `clone_in_chunks` made last."""
+        self.deploys_clone = config.policy == "clone"
+        """Whether that is what is put to work."""
         self._chunked_fits = 0
         self.cloned = False
         self.fitted_at = -1
@@ -68,7 +71,7 @@ class Learner:
 
     def deployed(self) -> Actor:
         """The policy as it is put to work."""
-        if self.config.policy == "clone" and self.chunked is not None:
+        if self.deploys_clone and self.chunked is not None:
             return self.chunked
         return Plain(lambda obs: self.sac.act(obs, deterministic=True, averaged=True))
 
@@ -128,7 +131,8 @@ class Learner:
 
     def snapshot(self) -> Snapshot:
         """The policy and the reward model as they are now, for a control loop."""
-        return Snapshot.of(self.sac.snapshot() | self.reward.snapshot())
+        clone = self.chunked.snapshot() if self.deploys_clone and self.chunked is not None else {}
+        return Snapshot.of(self.sac.snapshot() | self.reward.snapshot() | clone)
 
     def save(self, path: Path) -> None:
         """Write everything but the episodes, which the store has."""
@@ -137,7 +141,12 @@ class Learner:
         if self.chunked is not None:
             tensors |= {f"chunked.{name}": value for name, value in self.chunked.state().items()}
         notes = msgspec.json.encode(
-            _Notes(cloned=self.cloned, fitted_at=self.fitted_at, chunked=self._chunked_fits)
+            _Notes(
+                cloned=self.cloned,
+                fitted_at=self.fitted_at,
+                chunked=self._chunked_fits,
+                deploys_clone=self.deploys_clone,
+            )
         )
         checkpoint.save(path, tensors, {"learner": notes.decode(), "task": self.config.task})
 
@@ -156,7 +165,7 @@ class Learner:
         except (CheckpointError, ValueError, RuntimeError, msgspec.DecodeError) as error:
             raise CheckpointError(f"checkpoint {path} does not fit this run: {error}") from error
         self.cloned, self.fitted_at = notes.cloned, notes.fitted_at
-        self._chunked_fits = notes.chunked
+        self._chunked_fits, self.deploys_clone = notes.chunked, notes.deploys_clone
 
 
 def clone_policy(sac: SAC, demonstrations: Sequence[Episode], config: RunConfig) -> None:

@@ -29,6 +29,7 @@ from robot_rlhf.feedback.types import (
     Takeover,
     derived_id,
 )
+from robot_rlhf.learning.turns import Turn
 from robot_rlhf.session.rollout import (
     Policy,
     Recorder,
@@ -172,27 +173,32 @@ class LockstepSession:
         may_take_over = helps and spent.active_s < config.schedule.takeover_seconds
         presses = Kind.EVALUATIONS in self.kinds and self.study.judged
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
-        policy = self._policy(self.study.count(Role.ONLINE))
-        rollout = supervise(self.env, policy, self.operator, seed)
+        turn = self._turn()
+        rollout = supervise(self.env, self._policy(turn), self.operator, seed, turn.driver)
         stored = [self._episode(id, Role.ONLINE, seed, rollout.recorder)]
-        events = self._events_of(id, rollout, stored, seed, policy)
+        events = self._events_of(id, rollout, stored, seed, turn)
         live = self.kinds & {Kind.TAKEOVERS, Kind.EVALUATIONS, Kind.OUTCOMES}
         watched = len(rollout.recorder.action) / config.control_hz if live else 0.0
         self._commit(stored, events, "takeover", rollout.operator_steps / config.control_hz, watched)
 
-    def _policy(self, online: int) -> Policy:
-        """Who drives the policy episode number `online`: the explorer, or the policy as deployed."""
+    def _turn(self) -> Turn:
+        """Who drives the next episode."""
         if self.config.policy == "clone":
-            actor = self.learner.deployed()
-            actor.reset()
-            return actor.act
-        sac, every = self.learner.sac, self.config.schedule.deployed_every
-        if every and online % every == every - 1:
+            return Turn.CLONE
+        return self.study.next_turn(self.study.count(Role.ONLINE))
+
+    def _policy(self, turn: Turn) -> Policy:
+        """That policy, from the beginning of an episode."""
+        sac, chunked = self.learner.sac, self.learner.chunked
+        if turn is Turn.CLONE and chunked is not None:
+            chunked.reset()
+            return chunked.act
+        if turn is Turn.DEPLOY:
             return lambda obs: sac.act(obs, deterministic=True, averaged=True)
         return sac.act
 
     def _events_of(
-        self, id: int, rollout: Rollout, stored: list[tuple[Episode, Recorder]], seed: int, policy: Policy
+        self, id: int, rollout: Rollout, stored: list[tuple[Episode, Recorder]], seed: int, turn: Turn
     ) -> list[Feedback]:
         """Takeovers, each with the policy's counterfactual (appended to `stored`), and presses."""
         events: list[Feedback] = []
@@ -200,7 +206,7 @@ class LockstepSession:
             side: Segment | None = None
             if self.study.judged:
                 side = Segment(id + len(stored), 0, taken.length)
-                recorder = counterfactual(self._side_env(), taken, policy)
+                recorder = counterfactual(self._side_env(), taken, self._policy(turn))
                 stored.append(self._episode(side.episode, Role.COUNTERFACTUAL, seed, recorder))
             driven = Segment(id, taken.start, taken.length)
             said = self._event(id, "takeover", index)
@@ -241,6 +247,7 @@ class LockstepSession:
                     self.store.book("press", PRESS_S, PRESS_S, episode.id)
         for one, recorder in stored:
             self.study.ingest(one, np.array(recorder.reward, np.float32), mark)
+        self.study.settle_turns()
         self.study.watcher.episode(episode, mark)
 
     # -- preferences ---------------------------------------------------------------------------------

@@ -114,7 +114,7 @@ class Recordings:
                     length=taken.length,
                     seed=live.seed,
                     policy=live.policy,
-                    deterministic=live.is_deterministic,
+                    turn=live.turn,
                 )
                 claims.append(_Claim(event, job))
         return claims, plain

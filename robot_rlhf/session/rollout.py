@@ -107,8 +107,11 @@ def demonstrate(env: TaskEnv, operator: SimulatedOperator, seed: int) -> Recorde
     return recorder
 
 
-def supervise(env: TaskEnv, policy: Policy, operator: SimulatedOperator, seed: int) -> Rollout:
-    """An episode that the policy drives while the operator watches, takes over and presses."""
+def supervise(
+    env: TaskEnv, policy: Policy, operator: SimulatedOperator, seed: int, driver: Driver = Driver.POLICY
+) -> Rollout:
+    """An episode that the policy, written down as `driver`, drives while the operator watches, takes over and
+    presses."""
     obs, _ = env.reset(seed=seed)
     recorder = Recorder([obs], [env.scene.pack()])
     axes = env.axes
@@ -134,12 +137,12 @@ def supervise(env: TaskEnv, policy: Policy, operator: SimulatedOperator, seed: i
         if phase is Phase.OPERATOR:
             obs = recorder.step(env, hand_action(given, axes), proposed, Driver.OPERATOR)
         elif phase is Phase.HOLD:
-            obs = recorder.step(env, np.zeros(axes, np.float32), proposed, Driver.POLICY)
+            obs = recorder.step(env, np.zeros(axes, np.float32), proposed, driver)
         else:
-            obs = recorder.step(env, proposed, proposed, Driver.POLICY)
+            obs = recorder.step(env, proposed, proposed, driver)
     if state is not None:
         takeovers.append(TakenOver(began, len(recorder.action) - began, state))
-    driven = sum(driver is Driver.OPERATOR for driver in recorder.driver)
+    driven = sum(by is Driver.OPERATOR for by in recorder.driver)
     return Rollout(recorder, tuple(takeovers), tuple(presses), driven)
 
 

@@ -871,7 +871,7 @@ def test_what_is_stored_adds_up(school: School) -> None:
         assert tally.counts == store.counts()
         assert tally.operator_s == pytest.approx(store.operator_seconds().active_s)
         for one in store.episodes(role=Role.ONLINE):
-            runs = np.diff(np.flatnonzero(np.diff([0, *one.driver, 0])))[::2]
+            runs = np.diff(np.flatnonzero(np.diff([0, *one.operator_steps.astype(int), 0])))[::2]
             events = [e for e in store.feedback({Kind.TAKEOVERS}) if isinstance(e, Takeover)]
             mine = [e.executed.length for e in events if e.executed.episode == one.id]
             assert sorted(mine) == sorted(runs.tolist())
