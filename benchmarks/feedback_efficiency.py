@@ -34,7 +34,7 @@ import numpy as np
 from robot_rlhf.report.statistics import wilson
 
 RESULTS = Path(__file__).parent / "results" / "feedback_efficiency.jsonl"
-POINTS_S = (20, 40, 60, 90, 120, 180, 240, 360, 480, 600)
+POINTS_S = (40, 60, 90, 120, 180, 240, 360, 600)
 SHOWN_S = (60, 120, 240, 600)
 BUDGETS_S = (60, 120, 240)
 """Operator seconds at which demonstrations alone get a run each, since reward and policy come after them."""
@@ -49,11 +49,11 @@ def without(kind: str) -> list[str]:
 MODES: dict[str, list[str]] = {
     "fused": [],
     "bc": [
-        *("--policy", "clone", "--feedback", "demonstrations"),
+        *("--policy", "clone", "--feedback", "demonstrations,outcomes"),  # marks say what not to imitate
         *("--schedule.demonstrations", "1000", "--schedule.episodes", "0"),
     ],
     "hg_dagger": [
-        *("--policy", "clone", "--feedback", "demonstrations,takeovers"),
+        *("--policy", "clone", "--feedback", "demonstrations,takeovers,outcomes"),
         *("--schedule.episodes", "1000", "--schedule.takeover-seconds", "10000"),
     ],
     "hil_serl": ["--feedback", "demonstrations,takeovers,outcomes", "--rewarded-by", "outcomes"],
