@@ -128,7 +128,7 @@ class LiveLearner:
             study.take_in(fresh)
         taken_in = (study.learner.episodes[id] for id in fresh if id in study.learner.episodes)
         self._unlogged += [episode for episode in taken_in if episode.role is not Role.COUNTERFACTUAL]
-        study.settle_turns()
+        study.settle_deployed()
         self._log_episodes()
         self._stale = self._anew = False
 
@@ -227,8 +227,9 @@ class LiveLearner:
         if snapshot is None or self._rollout_s > budget_s:
             self._line.request(lm.RolledOut(job=job.job, episodes=(), truths=()))
             return
-        policy = snapshot.actor(job.turn, generator(self._config.seed, Purpose.EXPLORE, job.episode))
-        recorder = counterfactual(self._env, TakenOver(0, job.length, job.state), policy)
+        rng = generator(self._config.seed, Purpose.EXPLORE, job.episode) if job.explores else None
+        moment = TakenOver(0, job.length, job.state)
+        recorder = counterfactual(self._env, moment, lambda obs: snapshot.act(obs, rng))
         self._answer(job.job, [(job.episode, job.seed, recorder)])
         self._rollout_s += time.monotonic() - began
 

@@ -18,7 +18,7 @@ class Driver(IntEnum):
 
     POLICY = 0
     OPERATOR = 1
-    CLONE = 2  # a clone of the operator, in the policy's place
+    CLONE = 2  # a clone of the operator, where it is the policy
 
 
 class Kind(str, Enum):

@@ -160,20 +160,6 @@ class ChunkedClone:
             raise ValueError(f"obs has shape {obs.shape}, expected ({self._obs_size},)")
         return self._plan.act(obs)
 
-    def snapshot(self) -> dict[str, NDArray[np.float32]]:
-        """The arrays that a `learning.snapshot.Snapshot` acts from, copied."""
-        config, normaliser = self.config, self._normaliser
-        arrays = {
-            "clone.mean": normaliser.mean.numpy().copy(),
-            "clone.inverse_std": normaliser.inverse_std.numpy().copy(),
-            "clone.clip": np.array(normaliser.CLIP, np.float32),
-            "clone.plan": np.array([config.chunk, config.replan_every, config.ensemble_decay], np.float32),
-        }
-        for part, tensors in (("weights", self._network.weights), ("biases", self._network.biases)):
-            for layer, tensor in enumerate(tensors):
-                arrays[f"clone.{part}.{layer}"] = np.ascontiguousarray(tensor.detach().numpy().T).copy()
-        return arrays
-
     def state(self) -> Tensors:
         """Copies of the weights and the normaliser, as named tensors."""
         return module_state(self._modules())

@@ -6,15 +6,12 @@ and computes with NumPy what the networks of `networks.py` and `reward_network.p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
-
-from robot_rlhf.learning.chunks import ChunkPlan
-from robot_rlhf.learning.turns import Turn
 
 Float32 = NDArray[np.float32]
 
@@ -52,8 +49,6 @@ class Snapshot:
     explorer: Layers
     deployed: Layers
     judge: Layers | None
-    clone: Layers | None
-    """The clone of the operator in chunks, while it is in play."""
 
     @staticmethod
     def of(tensors: Mapping[str, NDArray[np.float32]]) -> Snapshot:
@@ -69,7 +64,6 @@ class Snapshot:
                 _layers(tensors, "explorer."),
                 _layers(tensors, "deployed."),
                 judge,
-                _layers(tensors, "clone.") if "clone.mean" in tensors else None,
             )
         except (KeyError, ValueError) as error:
             raise SnapshotError(f"this is no policy: {error}") from error
@@ -102,30 +96,6 @@ class Snapshot:
         if not np.isfinite(action).all():
             raise FloatingPointError(f"the policy answered {action.tolist()} to observation {obs.tolist()}")
         return action
-
-    def actor(self, turn: Turn, rng: np.random.Generator) -> Callable[[Float32], Float32]:
-        """obs (n,) -> action (m,) over one episode, from its beginning. Raises ValueError for a clone where
-        there is none."""
-        match turn:
-            case Turn.EXPLORE:
-                return lambda obs: self.act(obs, rng)
-            case Turn.DEPLOY:
-                return lambda obs: self.act(obs, None)
-            case Turn.CLONE:
-                return self._cloned().act
-
-    def _cloned(self) -> ChunkPlan:
-        t, clone = self.tensors, self.clone
-        if clone is None:
-            raise ValueError("this snapshot holds no clone")
-        chunk, replan_every, decay = t["clone.plan"].tolist()
-        clip = t["clone.clip"]
-
-        def predict(obs: Float32) -> Float32:
-            rows = np.clip((obs - t["clone.mean"]) * t["clone.inverse_std"], -clip, clip)
-            return np.tanh(clone(rows)).reshape(int(chunk), -1).astype(np.float32)
-
-        return ChunkPlan(predict, int(chunk), int(replan_every), decay)
 
     def reward(self, obs: Float32, next_obs: Float32) -> Float32 | None:
         """What the reward model says of transitions (N, n), (N, n), in its standard deviations (N,); None

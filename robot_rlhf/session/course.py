@@ -13,7 +13,7 @@ from robot_rlhf.feedback.messages import Phase, Stage, Wish
 from robot_rlhf.feedback.store_codec import StoredEvent
 from robot_rlhf.feedback.types import Kind, Outcome
 from robot_rlhf.learning.snapshot import Snapshot
-from robot_rlhf.learning.turns import next_turn
+from robot_rlhf.learning.turns import Turn, next_turn
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
@@ -208,8 +208,7 @@ class Course:
         id = self._desk.take_id()
         factor = DEMONSTRATION_FACTOR if role is Role.DEMONSTRATION else 1.0
         schedule, online = self._config.schedule, self._desk.tally.count(Role.ONLINE)
-        has_clone = self.snapshot is not None and self.snapshot.clone is not None
-        turn = next_turn(online, schedule.warmup_episodes, schedule.deployed_every, has_clone)
+        explores = next_turn(online, schedule.deployed_every) is Turn.EXPLORE
         self._is_placed = False
         self._drive.drove = self._drive.phase is Phase.OPERATOR  # whoever drove before has let go
         self._pace.realign()
@@ -223,8 +222,7 @@ class Course:
             kinds=self._kinds,
             snapshot=self.snapshot,
             policy=self.policy,
-            turn=turn,
-            rng=generator(self._config.seed, Purpose.EXPLORE, id),
+            explore=generator(self._config.seed, Purpose.EXPLORE, id) if explores else None,
         )
         self._go(Stage.DEMONSTRATION if role is Role.DEMONSTRATION else Stage.EPISODE)
         self.episode.begin_tick(self.now_ns)

@@ -131,8 +131,7 @@ class Learner:
 
     def snapshot(self) -> Snapshot:
         """The policy and the reward model as they are now, for a control loop."""
-        clone = self.chunked.snapshot() if self.deploys_clone and self.chunked is not None else {}
-        return Snapshot.of(self.sac.snapshot() | self.reward.snapshot() | clone)
+        return Snapshot.of(self.sac.snapshot() | self.reward.snapshot())
 
     def save(self, path: Path) -> None:
         """Write everything but the episodes, which the store has."""

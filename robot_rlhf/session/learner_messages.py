@@ -11,7 +11,6 @@ from typing import TypeAlias
 import msgspec
 
 from robot_rlhf.feedback.types import Query
-from robot_rlhf.learning.turns import Turn
 from sim.env import EnvState
 
 
@@ -40,7 +39,7 @@ class RollOut(_Message, frozen=True, kw_only=True, tag="roll_out"):
     length: int
     seed: int
     policy: int
-    turn: Turn
+    explores: bool
 
 
 class Worsen(_Message, frozen=True, kw_only=True, tag="worsen"):

@@ -12,7 +12,6 @@ from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.messages import Phase
 from robot_rlhf.feedback.types import Driver, Kind
 from robot_rlhf.learning.snapshot import Snapshot
-from robot_rlhf.learning.turns import Turn
 from robot_rlhf.session.drive import Drive
 from robot_rlhf.session.rollout import Recorder, TakenOver
 from sim.env import SPEED_M_S, EnvState, TaskEnv
@@ -46,14 +45,12 @@ class LiveEpisode:
         kinds: AbstractSet[Kind],
         snapshot: Snapshot | None,
         policy: int,
-        turn: Turn,
-        rng: np.random.Generator,
+        explore: np.random.Generator | None,
     ) -> None:
-        """`snapshot` drives as `turn` says, with noise from `rng`, and `policy` is its number."""
+        """`snapshot` drives, and `policy` is its number; it acts deterministically without `explore`."""
         self._env, self._drive = env, drive
         self.id, self.role, self.seed, self.horizon = id, role, seed, horizon
-        self.snapshot, self.policy, self.turn = snapshot, policy, turn
-        self._act = None if snapshot is None else snapshot.actor(turn, rng)
+        self.snapshot, self.policy, self._explore = snapshot, policy, explore
         self._saves = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
         scene = env.look()
         self._recorder = Recorder([env.task.observe(scene)], [scene.pack()])
@@ -78,6 +75,11 @@ class LiveEpisode:
         return sum(driver is Driver.OPERATOR for driver in self._recorder.driver)
 
     @property
+    def explores(self) -> bool:
+        """Whether the policy acts with noise."""
+        return self._explore is not None
+
+    @property
     def truth(self) -> tuple[Float32, bool]:
         """The task's own rewards (T,) and success, for the report alone."""
         return np.array(self._recorder.reward, np.float32), self._recorder.success
@@ -85,11 +87,11 @@ class LiveEpisode:
     def begin_tick(self, now_ns: int) -> None:
         """A policy step begins: ask the policy, and let it act unless somebody else has the arm."""
         self._tick = tick = _Tick()
-        if self.role is Role.DEMONSTRATION or self._act is None:
+        if self.role is Role.DEMONSTRATION or self.snapshot is None:
             return
         if self._saves and self._taken_over is None:
             tick.state = self._env.save()
-        tick.proposed = self._act(self._recorder.obs[-1])
+        tick.proposed = self.snapshot.act(self._recorder.obs[-1], self._explore)
         if self._drive.resume(now_ns):
             tick.acted = self._env.act(tick.proposed)
 
@@ -105,7 +107,7 @@ class LiveEpisode:
         drove = self._drive.drove
         self.operator = self._drive.driver or self.operator
         by_operator = drove or self.role is Role.DEMONSTRATION
-        driver = Driver.OPERATOR if by_operator else self.turn.driver
+        driver = Driver.OPERATOR if by_operator else Driver.POLICY
         if self._saves:
             self._follow_takeover(drove)
         outcome = self._env.end_step(self._executed(drove, by_operator))

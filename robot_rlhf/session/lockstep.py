@@ -29,7 +29,7 @@ from robot_rlhf.feedback.types import (
     Takeover,
     derived_id,
 )
-from robot_rlhf.learning.turns import Turn
+from robot_rlhf.learning.turns import Turn, next_turn
 from robot_rlhf.session.rollout import (
     Policy,
     Recorder,
@@ -185,7 +185,7 @@ class LockstepSession:
         """Who drives the next episode."""
         if self.config.policy == "clone":
             return Turn.CLONE
-        return self.study.next_turn(self.study.count(Role.ONLINE))
+        return next_turn(self.study.count(Role.ONLINE), self.config.schedule.deployed_every)
 
     def _policy(self, turn: Turn) -> Policy:
         """That policy, from the beginning of an episode."""
@@ -247,7 +247,7 @@ class LockstepSession:
                     self.store.book("press", PRESS_S, PRESS_S, episode.id)
         for one, recorder in stored:
             self.study.ingest(one, np.array(recorder.reward, np.float32), mark)
-        self.study.settle_turns()
+        self.study.settle_deployed()
         self.study.watcher.episode(episode, mark)
 
     # -- preferences ---------------------------------------------------------------------------------

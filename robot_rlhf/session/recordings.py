@@ -114,7 +114,7 @@ class Recordings:
                     length=taken.length,
                     seed=live.seed,
                     policy=live.policy,
-                    turn=live.turn,
+                    explores=live.explores,
                 )
                 claims.append(_Claim(event, job))
         return claims, plain

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.queries import label_demand, select_queries
 from robot_rlhf.feedback.store_codec import episodes_of
-from robot_rlhf.feedback.types import Driver, Kind, Outcome, Query, Segment, derived_id
+from robot_rlhf.feedback.types import Kind, Outcome, Query, Segment, derived_id
 from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
-from robot_rlhf.learning.turns import Record, Turn, is_clone_outdone, next_turn
+from robot_rlhf.learning.turns import is_proven
 from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.learner import Learner, clone_in_chunks
 from robot_rlhf.session.run_folder import RunFolder
@@ -64,7 +64,7 @@ class Study:
         saved = run.latest_checkpoint()
         if saved is not None:
             self.learner.load(saved)
-            self.settle_turns()
+            self.settle_deployed()
 
     # -- what there is ---------------------------------------------------------------------------------
 
@@ -143,35 +143,27 @@ class Study:
         self.watcher.phase("cloning")
         self.learner.clone(self.to_imitate())
         self._clone_in_chunks()
-        self.settle_turns()
+        self.settle_deployed()
 
     def _clone_in_chunks(self) -> None:
-        """The clone that drives until the actor is as good, where marks can say which is better."""
+        """The clone that is put to work until marks speak for the actor, where there are marks."""
         if self.config.policy == "rl" and Kind.OUTCOMES in self.kinds and self.to_imitate():
             self.learner.clone_in_chunks(self.driven())
 
-    def settle_turns(self) -> None:
+    def settle_deployed(self) -> None:
         """See whether the clone or the actor is put to work now."""
         if self.config.policy == "rl":
             has_clone = self.learner.chunked is not None
-            self.learner.deploys_clone = has_clone and not is_clone_outdone(self._records())
+            self.learner.deploys_clone = has_clone and not is_proven(self._unaided())
 
-    def _records(self) -> list[Record]:
-        """How the policies' marked episodes went, in their order."""
-        marks, found = self.marks(), []
-        for id, episode in sorted(self.learner.episodes.items()):
-            if episode.role is Role.ONLINE and id in marks:
-                by_clone = bool((episode.driver == Driver.CLONE).any())
-                succeeded = marks[id] and not episode.operator_steps.any()
-                found.append(Record(Driver.CLONE if by_clone else Driver.POLICY, succeeded))
-        return found
-
-    def next_turn(self, online: int) -> Turn:
-        """Who drives after `online` episodes."""
-        schedule = self.config.schedule
-        return next_turn(
-            online, schedule.warmup_episodes, schedule.deployed_every, self.learner.deploys_clone
-        )
+    def _unaided(self) -> list[bool]:
+        """Of each of the policy's marked episodes, in their order, whether it succeeded without help."""
+        marks = self.marks()
+        return [
+            marks[id] and not episode.operator_steps.any()
+            for id, episode in sorted(self.learner.episodes.items())
+            if episode.role is Role.ONLINE and id in marks
+        ]
 
     def fit_due(self, online: int) -> bool:
         """Whether a round of pairs and a fit of the reward model are due after `online` policy episodes."""

@@ -11,13 +11,11 @@ import torch
 
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Driver, Outcome
-from robot_rlhf.learning.cloning import ChunkedClone
-from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
+from robot_rlhf.learning.policy_config import SACConfig
 from robot_rlhf.learning.reward_config import RewardConfig
 from robot_rlhf.learning.reward_model import RewardModel
 from robot_rlhf.learning.sac import SAC
 from robot_rlhf.learning.snapshot import Snapshot, SnapshotError
-from robot_rlhf.learning.turns import Turn
 
 OBS, ACTION = 6, 3
 
@@ -108,48 +106,6 @@ def test_it_survives_the_wire(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
 def test_before_the_first_fit_it_has_no_opinion() -> None:
     snapshot = Snapshot.of(make_sac().snapshot())
     assert snapshot.reward(rows(2)[:1], rows(2)[1:]) is None
-
-
-@pytest.mark.parametrize("replan_every", [0, 2])
-def test_its_clone_does_what_the_clone_in_chunks_does(replan_every: int) -> None:
-    sac, rng = make_sac(), np.random.default_rng(5)
-    obs = np.cumsum(rng.normal(0.1, 0.3, (31, OBS)), axis=0).astype(np.float32)
-    action = np.tanh(obs[:-1, :ACTION])
-    shown = Episode(
-        id=0,
-        role=Role.DEMONSTRATION,
-        task="reach",
-        seed=0,
-        policy_version=0,
-        obs=obs,
-        action=action,
-        proposed=action,
-        driver=np.full(30, Driver.OPERATOR, np.uint8),
-        scenes=np.zeros((31, 5), np.float32),
-        terminated=False,
-        truncated=True,
-    )
-    config = CloneConfig(hidden=16, steps=30, chunk=4, replan_every=replan_every)
-    chunked = ChunkedClone(OBS, ACTION, config, seed=0)
-    chunked.fit([shown], rng)
-    snapshot = Snapshot.from_bytes(Snapshot.of(sac.snapshot() | chunked.snapshot()).to_bytes())
-    act = snapshot.actor(Turn.CLONE, rng)
-    for seen in rows(8):
-        assert act(seen) == pytest.approx(chunked.act(seen), abs=1e-5)
-    again = snapshot.actor(Turn.CLONE, rng)  # another episode: nothing is remembered
-    chunked.reset()
-    assert again(rows(1)[0]) == pytest.approx(chunked.act(rows(1)[0]), abs=1e-5)
-
-
-def test_each_turn_is_taken_by_whom_it_names(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
-    _, _, snapshot = taken
-    obs = rows(1)[0]
-    deployed = snapshot.actor(Turn.DEPLOY, np.random.default_rng(0))(obs)
-    explored = snapshot.actor(Turn.EXPLORE, np.random.default_rng(0))(obs)
-    assert deployed == pytest.approx(snapshot.act(obs, None))
-    assert explored == pytest.approx(snapshot.act(obs, np.random.default_rng(0)))
-    with pytest.raises(ValueError, match="no clone"):
-        snapshot.actor(Turn.CLONE, np.random.default_rng(0))
 
 
 def test_what_is_no_policy_is_refused(taken: tuple[SAC, RewardModel, Snapshot]) -> None:

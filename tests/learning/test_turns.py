@@ -1,57 +1,36 @@
-"""Who drives: the clone at first, the actor once the marks say that it is no worse."""
+"""Who drives, and when the learned actor is put to work in the clone's place."""
 
 from __future__ import annotations
 
 import pytest
 
 from robot_rlhf.feedback.types import Driver
-from robot_rlhf.learning.turns import FEWEST, NEWEST, Record, Turn, is_clone_outdone, next_turn
-
-
-def went(driver: Driver, marks: str) -> list[Record]:
-    """One record a letter: + a success, - none."""
-    return [Record(driver, mark == "+") for mark in marks]
-
-
-CLONE, ACTOR = Driver.CLONE, Driver.POLICY
+from robot_rlhf.learning.turns import FEWEST, NEWEST, Turn, is_proven, next_turn
 
 
 @pytest.mark.parametrize(
-    ("clone", "actor", "outdone"),
+    ("marks", "proven"),
     [
-        ("", "", False),
-        ("+++", "", False),
-        ("---", "+++", False),  # too few to say
-        ("---", "++++", True),
-        ("+++", "----", False),
-        ("+++", "++++", True),
-        ("+++", "+++-", False),
-        ("+++", "++++++--", True),  # it is learning, and the clone is not
-        ("+++", "+++++---", False),
-        ("++-", "+++-", True),
-        ("+-+-", "-" * NEWEST + "+" * NEWEST, True),  # what it did long ago counts no more
-        ("+++", "+" * NEWEST + "-" * NEWEST, False),  # it has got worse: the clone is back
+        ("", False),
+        ("+" * (FEWEST - 1), False),  # too few to say
+        ("+" * FEWEST, True),
+        ("+++-", False),
+        ("+++++-", True),
+        ("-+++++", True),
+        ("++++--", False),
+        ("-" * 9 + "+" * NEWEST, True),  # what it did long ago counts no more
+        ("+" * 9 + "-" * NEWEST, False),  # it has got worse: the clone is back
     ],
 )
-def test_the_actor_must_be_no_worse(clone: str, actor: str, outdone: bool) -> None:
-    assert is_clone_outdone([*went(CLONE, clone), *went(ACTOR, actor)]) is outdone
-    assert is_clone_outdone([*went(ACTOR, actor), *went(CLONE, clone)]) is outdone
+def test_the_operators_marks_speak_for_the_actor_or_against_it(marks: str, proven: bool) -> None:
+    assert is_proven([mark == "+" for mark in marks]) is proven
 
 
-def test_nothing_is_known_of_fewer_than_the_fewest() -> None:
-    assert not is_clone_outdone(went(ACTOR, "+" * (FEWEST - 1)))
-    assert is_clone_outdone(went(ACTOR, "+" * FEWEST))
-
-
-@pytest.mark.parametrize("has_clone", [True, False])
 @pytest.mark.parametrize("deployed_every", [0, 1, 2, 4])
-def test_the_clone_drives_first_and_the_averaged_actor_as_often_as_was_said(
-    deployed_every: int, has_clone: bool
-) -> None:
-    turns = [next_turn(online, 12, deployed_every, has_clone) for online in range(120)]
-    assert (set(turns[:12]) == {Turn.CLONE}) is has_clone
-    assert Turn.CLONE not in turns[12:]
-    assert turns[12:].count(Turn.DEPLOY) == (108 // deployed_every if deployed_every else 0)
+def test_the_averaged_actor_drives_as_often_as_was_said(deployed_every: int) -> None:
+    turns = [next_turn(online, deployed_every) for online in range(120)]
+    assert set(turns) <= {Turn.EXPLORE, Turn.DEPLOY}
+    assert turns.count(Turn.DEPLOY) == (120 // deployed_every if deployed_every else 0)
 
 
 def test_who_drove_is_written_down() -> None:
