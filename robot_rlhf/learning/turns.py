@@ -16,9 +16,9 @@ NEWEST = 6
 """So many of the actor's newest episodes say how good it is now."""
 FEWEST = 4
 """With fewer of them nothing is known yet."""
-NEEDED = 0.7
-"""Rate of success from which on the actor is put to work: a clone of eight demonstrations of pick_cube
-succeeds from some 0.8 of its starts, and the actor is still learning."""
+NEEDED, LOST = 0.7, 0.45
+"""Rates of success from which on the actor is put to work, and below which it no longer is: a clone of eight
+demonstrations of pick_cube succeeds from some 0.8 of its starts, and the actor is still learning."""
 
 
 class Turn(str, Enum):
@@ -42,8 +42,12 @@ def next_turn(online: int, deployed_every: int) -> Turn:
 
 
 def is_proven(succeeded: Sequence[bool]) -> bool:
-    """Whether the actor may be put to work, as its marked episodes say: `succeeded` is False where it failed
-    or the operator had to take over. The rate is shrunk towards one half, as by one success and one failure
-    more (Laplace), so that few episodes say little."""
-    newest = succeeded[-NEWEST:]
-    return len(newest) >= FEWEST and (sum(newest) + 1) / (len(newest) + 2) >= NEEDED
+    """Whether the actor may be put to work, as its marked episodes say, in their order: `succeeded` is False
+    where it failed or the operator had to take over. Rates are shrunk towards one half, as by one success
+    and one failure more (Laplace), so that few episodes say little."""
+    proven = False
+    for count in range(FEWEST, len(succeeded) + 1):
+        newest = succeeded[max(0, count - NEWEST) : count]
+        rate = (sum(newest) + 1) / (len(newest) + 2)
+        proven = rate >= NEEDED or (proven and rate >= LOST)
+    return proven

@@ -148,7 +148,7 @@ class Study:
     def _clone_in_chunks(self) -> None:
         """The clone that is put to work until marks speak for the actor, where there are marks."""
         if self.config.policy == "rl" and Kind.OUTCOMES in self.kinds and self.to_imitate():
-            self.learner.clone_in_chunks(self.driven())
+            self.learner.clone_in_chunks(self.to_imitate())
 
     def settle_deployed(self) -> None:
         """See whether the clone or the actor is put to work now."""
@@ -184,8 +184,6 @@ class Study:
         except NothingToFitError:
             return False  # say, nothing but failures so far: the next round may have more
         self.watcher.fitted(report)
-        if online and self.learner.deploys_clone:
-            self._clone_in_chunks()  # of the takeovers since, too
         return True
 
     def owed(self, online: int) -> int:

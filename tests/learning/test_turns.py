@@ -20,6 +20,8 @@ from robot_rlhf.learning.turns import FEWEST, NEWEST, Turn, is_proven, next_turn
         ("++++--", False),
         ("-" * 9 + "+" * NEWEST, True),  # what it did long ago counts no more
         ("+" * 9 + "-" * NEWEST, False),  # it has got worse: the clone is back
+        ("+" * 9 + "--+-", True),  # three bad ones of six may be chance
+        ("--+-++", False),  # but do not prove it either
     ],
 )
 def test_the_operators_marks_speak_for_the_actor_or_against_it(marks: str, proven: bool) -> None:
