@@ -15,9 +15,9 @@ from robot_rlhf.learning.turns import FEWEST, NEWEST, Turn, is_proven, next_turn
         ("+" * (FEWEST - 1), False),  # too few to say
         ("+" * FEWEST, True),
         ("+++-", False),
-        ("+++++-", True),
+        ("+++-++", True),
         ("-+++++", True),
-        ("++++--", False),
+        ("++++--", True),  # it was proven, and is not lost yet
         ("-" * 9 + "+" * NEWEST, True),  # what it did long ago counts no more
         ("+" * 9 + "-" * NEWEST, False),  # it has got worse: the clone is back
         ("+" * 9 + "--+-", True),  # three bad ones of six may be chance
