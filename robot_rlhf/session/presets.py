@@ -13,11 +13,14 @@ def preset(task: str) -> RunConfig:
     if task == "reach":  # a thousand steps in all, so a short warm-up and a short average
         return RunConfig(
             task=task,
-            schedule=ScheduleConfig(episodes=16),
+            schedule=ScheduleConfig(episodes=16, pairs_first=6, pairs_last=1, pairs_decay=0.8),
             sac=SACConfig(critic_warmup_updates=400, actor_average=0.99),
         )
     if task == "push":
-        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=15))
+        return RunConfig(
+            task=task,
+            schedule=ScheduleConfig(demonstrations=15, pairs_first=10, pairs_last=1, pairs_decay=0.8),
+        )
     return RunConfig(task=task)
 
 
