@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
@@ -13,7 +14,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32, Role
-from robot_rlhf.learning.chunks import ChunkPlan
 from robot_rlhf.learning.networks import MLP, GaussianActor, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
@@ -125,8 +125,12 @@ def clone_actor(
 
 
 class ChunkedClone:
-    """A deterministic policy that predicts the next K actions at once, and acts as `ChunkPlan` says. One arm
-    at a time: call `reset` before each episode."""
+    """A deterministic policy that predicts the next K actions at once (Zhao et al. 2023, ACT).
+
+    Either it carries `replan_every` of them out before it predicts again, or it predicts at every step
+    and carries out the average of what the last K predictions said of that step, older ones counting
+    less by exp(-ensemble_decay * age). One arm at a time: call `reset` before each episode.
+    """
 
     def __init__(self, obs_size: int, action_size: int, config: CloneConfig, seed: int) -> None:
         self.config = config
@@ -136,7 +140,8 @@ class ChunkedClone:
         self._normaliser = Normaliser(obs_size)
         outputs = config.chunk * action_size
         self._network = MLP(obs_size, config.hidden, config.layers, outputs, generator, last_scale=0.1)
-        self._plan = ChunkPlan(self._chunk, config.chunk, config.replan_every, config.ensemble_decay)
+        self._chunks: deque[NDArray[np.float32]] = deque(maxlen=config.replan_every or config.chunk)
+        self._position = 0
 
     def fit(self, episodes: Iterable[Episode], rng: np.random.Generator) -> CloneReport:
         """Fit to the operator's actions. Once: the normaliser is set from the same steps. Raises
@@ -152,13 +157,25 @@ class ChunkedClone:
 
     def reset(self) -> None:
         """Forget what was predicted: a new episode begins."""
-        self._plan.reset()
+        self._chunks.clear()
+        self._position = 0
 
     def act(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The next action (m,) in [-1, 1] for the observation (n,) of the running episode."""
         if obs.shape != (self._obs_size,):
             raise ValueError(f"obs has shape {obs.shape}, expected ({self._obs_size},)")
-        return self._plan.act(obs)
+        if self.config.replan_every:
+            if self._position % self.config.replan_every == 0:
+                self._chunks.append(self._chunk(obs))
+                self._position = 0
+            self._position += 1
+            return self._chunks[-1][self._position - 1]
+        self._chunks.appendleft(self._chunk(obs))
+        ages = np.arange(len(self._chunks))
+        said = np.stack([chunk[age] for age, chunk in enumerate(self._chunks)])
+        weights = np.exp(-self.config.ensemble_decay * ages)
+        average: NDArray[np.float32] = np.average(said, axis=0, weights=weights).astype(np.float32)
+        return average
 
     def state(self) -> Tensors:
         """Copies of the weights and the normaliser, as named tensors."""
@@ -182,6 +199,8 @@ class ChunkedClone:
         with torch.no_grad():
             rows = self._normaliser(torch.from_numpy(obs)[None])
             actions: NDArray[np.float32] = self._predict(rows)[0].numpy()
+        if not np.isfinite(actions).all():
+            raise FloatingPointError(f"the chunked policy is not finite at observation {obs.tolist()}")
         return actions
 
 

@@ -8,57 +8,15 @@ import socket as tcp
 import subprocess
 import sys
 import textwrap
-import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, TypeVar
 
-import msgspec
 import pytest
-import zmq
 
 from hardware.security import ClientSecurity, Role, ServerSecurity, make_client, make_server, revoke
-from hardware.transport import Client, Endpoint, Publisher, Server, Subscriber, TransportError, wait
+from hardware.transport import Client, Publisher, Server, Subscriber, TransportError
+from tests.hardware.wires import Move, Say, Wire, until
 
-PATIENCE_NS = 10_000_000_000
-LOOPBACK = "tcp://127.0.0.1:*"
-T = TypeVar("T")
-
-
-class Say(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    text: str
-
-
-class Wire:
-    """Opens sockets in a context of their own, and closes them all."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self.context = zmq.Context()
-        stack.callback(self.context.term)
-
-    def _kept(self, opened: T) -> T:
-        self._stack.enter_context(closing(opened))  # type: ignore[type-var]
-        return opened
-
-    def server(self, keys: ServerSecurity | None = None, **more: Any) -> Server[Say]:
-        return self._kept(Server(LOOPBACK, Say, security=keys, context=self.context, **more))
-
-    def publisher(self, keys: ServerSecurity | None = None) -> Publisher:
-        return self._kept(Publisher(LOOPBACK, security=keys, context=self.context))
-
-    def client(self, connect: str, keys: ClientSecurity | None = None, **more: Any) -> Client[Say]:
-        return self._kept(Client(connect, Say, security=keys, context=self.context, **more))
-
-    def subscriber(self, connect: str, keys: ClientSecurity | None = None) -> Subscriber[Say]:
-        return self._kept(Subscriber(connect, Say, security=keys, context=self.context))
-
-
-@pytest.fixture
-def wire() -> Iterator[Wire]:
-    with ExitStack() as stack:
-        yield Wire(stack)
+End = Client[Move | Say] | Subscriber[Move | Say]
 
 
 @pytest.fixture
@@ -73,18 +31,7 @@ def ada(folder: Path) -> ClientSecurity:
     return ClientSecurity(folder / "ada.key")
 
 
-def until(check: Callable[[], T | None], *endpoints: Endpoint) -> T:
-    """The first result of `check` that is not None, asked whenever one of the endpoints is ready."""
-    deadline_ns = time.monotonic_ns() + PATIENCE_NS
-    while time.monotonic_ns() < deadline_ns:
-        found = check()
-        if found is not None:
-            return found
-        wait(endpoints, min(deadline_ns, time.monotonic_ns() + 20_000_000))
-    raise AssertionError("nothing came")
-
-
-def rejection(end: Client[Say] | Subscriber[Say]) -> str:
+def rejection(end: End) -> str:
     """Why this end is not let in, once it knows."""
 
     def check() -> str | None:
@@ -94,7 +41,7 @@ def rejection(end: Client[Say] | Subscriber[Say]) -> str:
     return until(check, end)
 
 
-def answered(server: Server[Say], client: Client[Say]) -> None:
+def answered(server: Server[Move | Say], client: Client[Move | Say]) -> None:
     """A request of the client's reaches the server, and the answer comes back."""
     request = client.request(Say("hello"), retry_s=0.1)
 
@@ -107,7 +54,7 @@ def answered(server: Server[Say], client: Client[Say]) -> None:
     until(check, server, client)
 
 
-def heard(publisher: Publisher, subscriber: Subscriber[Say]) -> None:
+def heard(publisher: Publisher, subscriber: Subscriber[Move | Say]) -> None:
     def check() -> bool | None:
         publisher.publish("", Say("hello"))
         return True if subscriber.receive() is not None else None
@@ -121,7 +68,7 @@ FLOODED = """
     import time
     import zmq
     from hardware.transport import Client, Publisher, Server, Subscriber
-    from tests.hardware.test_links import LOOPBACK, Say
+    from tests.hardware.wires import LOOPBACK, Say
 
     peers = zmq.Context()
     router, pub, dealer = (peers.socket(kind) for kind in (zmq.ROUTER, zmq.PUB, zmq.DEALER))
@@ -232,8 +179,8 @@ def test_who_holds_no_good_key_is_told_so_and_is_let_in_once_the_key_is_good(
     keys, good = ada(folder), shutil.copy2(folder / "clients.json", tmp_path)
     revoke(folder, "ada")
     security = ServerSecurity(folder)
-    server, publisher = wire.server(security), wire.publisher(security)
-    client, subscriber = wire.client(server.address, keys), wire.subscriber(publisher.address, keys)
+    server, publisher = wire.server(keys=security), wire.publisher(keys=security)
+    client, subscriber = wire.client(server.address, keys=keys), wire.subscriber(publisher.address, keys=keys)
     for end, address in ((client, server.address), (subscriber, publisher.address)):
         assert rejection(end) == f"the server at {address} refused this key: unknown there, or revoked"
     shutil.copy2(good, folder / "clients.json")
@@ -243,8 +190,8 @@ def test_who_holds_no_good_key_is_told_so_and_is_let_in_once_the_key_is_good(
 
 
 def test_a_subscriber_whose_key_is_revoked_while_it_listens_is_told_so(wire: Wire, folder: Path) -> None:
-    publisher = wire.publisher(ServerSecurity(folder))
-    subscriber = wire.subscriber(publisher.address, ada(folder))
+    publisher = wire.publisher(keys=ServerSecurity(folder))
+    subscriber = wire.subscriber(publisher.address, keys=ada(folder))
     heard(publisher, subscriber)
     assert subscriber.rejection == ""
     revoke(folder, "ada")
@@ -261,8 +208,8 @@ def test_a_subscriber_whose_key_is_revoked_while_it_listens_is_told_so(wire: Wir
 def test_keys_at_one_end_alone_are_told_from_a_key_that_is_refused(
     wire: Wire, folder: Path, keyed: bool, reason: str
 ) -> None:
-    server = wire.server(ServerSecurity(folder) if keyed else None)
-    assert reason in rejection(wire.client(server.address, None if keyed else ada(folder)))
+    server = wire.server(keys=ServerSecurity(folder) if keyed else None)
+    assert reason in rejection(wire.client(server.address, keys=None if keyed else ada(folder)))
 
 
 def test_a_key_for_another_server_is_told_from_one_that_is_refused(
@@ -271,18 +218,18 @@ def test_a_key_for_another_server_is_told_from_one_that_is_refused(
     make_server(tmp_path / "other")
     mistaken = ada(folder)
     mistaken.server_key = ServerSecurity(tmp_path / "other").public_key
-    server = wire.server(ServerSecurity(folder))
+    server = wire.server(keys=ServerSecurity(folder))
     assert "perhaps another one than this key was made for" in rejection(
-        wire.client(server.address, mistaken)
+        wire.client(server.address, keys=mistaken)
     )
 
 
 def test_a_server_that_is_not_there_has_refused_nobody(wire: Wire, folder: Path) -> None:
     keys = ada(folder)
-    assert wire.client("tcp://127.0.0.1:9", keys).rejection == ""
+    assert wire.client("tcp://127.0.0.1:9", keys=keys).rejection == ""
     revoke(folder, "ada")
-    server = wire.server(ServerSecurity(folder))
-    client = wire.client(server.address, keys)
+    server = wire.server(keys=ServerSecurity(folder))
+    client = wire.client(server.address, keys=keys)
     assert rejection(client)
     server.close()
     until(lambda: True if client.receive() is None and not client.rejection else None, client)

@@ -7,10 +7,8 @@ import pickle
 import socket as tcp
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,13 +16,11 @@ import pytest
 import zmq
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from zmq.utils.monitor import recv_monitor_message
 
 from hardware.security import ClientSecurity, Role, ServerSecurity, User, make_client, make_server, revoke
 from hardware.transport import (
     AddressInUseError,
     Client,
-    Endpoint,
     Expired,
     Incoming,
     Publisher,
@@ -38,27 +34,9 @@ from hardware.transport import (
     wait,
 )
 from hardware.transport import authenticator as zap
+from tests.hardware.wires import LOOPBACK, MISTAKE, PATIENCE_NS, Events, Move, Say, Wire, until
 
-PATIENCE_NS = 5_000_000_000
-MISTAKE = 2**40
 numbers = itertools.count()
-LOOPBACK = "tcp://127.0.0.1:*"
-T = TypeVar("T")
-
-
-class Move(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    seq: int
-    twist: bytes = b""
-
-    def __post_init__(self) -> None:
-        if self.seq < 0:
-            raise ValueError(f"seq is {self.seq}: it must not be negative")
-        if self.seq == MISTAKE:
-            raise KeyError("a check with a mistake in it")
-
-
-class Say(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
-    text: str
 
 
 class Loose(msgspec.Struct, frozen=True, tag=True):
@@ -77,73 +55,6 @@ class Tree(msgspec.Struct, frozen=True, tag=True, forbid_unknown_fields=True):
     children: list[Tree] = []
 
 
-class Wire:
-    """Opens sockets in a context of their own, and closes them all: a leak would not let it end."""
-
-    def __init__(self, stack: ExitStack) -> None:
-        self._stack = stack
-        self.context = zmq.Context()
-        stack.callback(self.context.term)
-
-    def _kept(self, opened: T) -> T:
-        self._stack.enter_context(closing(opened))  # type: ignore[type-var]
-        return opened
-
-    def server(
-        self, bind: str = LOOPBACK, *, keys: ServerSecurity | None = None, **more: Any
-    ) -> Server[Move | Say]:
-        return self._kept(Server(bind, Move | Say, security=keys, context=self.context, **more))
-
-    def tree_server(self) -> Server[Tree]:
-        return self._kept(Server(LOOPBACK, Tree, security=None, context=self.context))
-
-    def client(self, connect: str, *, keys: ClientSecurity | None = None, **more: Any) -> Client[Move | Say]:
-        return self._kept(Client(connect, Move | Say, security=keys, context=self.context, **more))
-
-    def publisher(self, *, keys: ServerSecurity | None = None, **more: Any) -> Publisher:
-        return self._kept(Publisher(LOOPBACK, security=keys, context=self.context, **more))
-
-    def subscriber(
-        self, connect: str, *, keys: ClientSecurity | None = None, **more: Any
-    ) -> Subscriber[Move | Say]:
-        return self._kept(Subscriber(connect, Move | Say, security=keys, context=self.context, **more))
-
-    def raw(self, kind: int) -> zmq.Socket[bytes]:
-        socket = self._kept(self.context.socket(kind))
-        socket.linger = 0
-        return socket
-
-    def dealer(self, address: str, **options: Any) -> zmq.Socket[bytes]:
-        """A client of somebody else's making."""
-        dealer = self.raw(zmq.DEALER)
-        for name, value in options.items():
-            setattr(dealer, name, value)
-        dealer.connect(address)
-        return dealer
-
-    def events(self, socket: zmq.Socket[bytes]) -> Events:
-        return self._kept(Events(socket))
-
-
-class Events:
-    """What libzmq says of a socket's connections."""
-
-    def __init__(self, socket: zmq.Socket[bytes]) -> None:
-        self._socket, self._monitor = socket, socket.get_monitor_socket()
-
-    def wait_for(self, *wanted: zmq.Event) -> zmq.Event:
-        """The first of these events that comes."""
-        while self._monitor.poll(PATIENCE_NS // 1_000_000):
-            event = zmq.Event(recv_monitor_message(self._monitor)["event"])
-            if event in wanted:
-                return event
-        raise AssertionError(f"none of {wanted} came")
-
-    def close(self) -> None:
-        self._socket.disable_monitor()
-        self._monitor.close(linger=0)
-
-
 REFUSED = (
     zmq.Event.HANDSHAKE_FAILED_NO_DETAIL,
     zmq.Event.HANDSHAKE_FAILED_PROTOCOL,
@@ -158,12 +69,6 @@ def outcome(events: Events) -> bool:
 
 
 @pytest.fixture
-def wire() -> Iterator[Wire]:
-    with ExitStack() as stack:
-        yield Wire(stack)
-
-
-@pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """Keys of a server and of one client a role, each named as its role."""
     keys = tmp_path / "keys"
@@ -175,17 +80,6 @@ def folder(tmp_path: Path) -> Path:
 
 def key_of(folder: Path, role: Role = Role.OPERATOR) -> ClientSecurity:
     return ClientSecurity(folder / f"{role.value}.key")
-
-
-def until(check: Callable[[], T | None], *endpoints: Endpoint) -> T:
-    """The first result of `check` that is not None, asked whenever one of the endpoints is ready."""
-    deadline_ns = time.monotonic_ns() + PATIENCE_NS
-    while time.monotonic_ns() < deadline_ns:
-        found = check()
-        if found is not None:
-            return found
-        wait(endpoints, min(deadline_ns, time.monotonic_ns() + 20_000_000))
-    raise AssertionError("nothing came")
 
 
 def heard(server: Server[Move | Say], *clients: Client[Move | Say]) -> Received[Move | Say]:
@@ -466,7 +360,7 @@ def test_what_is_wrong_is_counted_by_reason_and_the_server_goes_on(
 
 @pytest.mark.parametrize("depth", [10, 2_500])
 def test_a_recursive_message_may_nest_but_not_without_end(wire: Wire, depth: int) -> None:
-    server = wire.tree_server()
+    server = wire.serving(Tree)
     body = b"\x82\xa4type\xa4Tree\xa8children\x91" * depth + b"\x81\xa4type\xa4Tree"
     wire.dealer(server.address).send_multipart([ID, body])
     until(lambda: server.receive() or server.refused.total() or None, server)
