@@ -35,7 +35,8 @@ from robot_rlhf.report.statistics import wilson
 
 RESULTS = Path(__file__).parent / "results" / "feedback_efficiency.jsonl"
 POINTS_S = (40, 60, 90, 120, 180, 240, 360, 600)
-SHOWN_S = (60, 120, 240, 600)
+SHOWN_S = (75, 130, 250)  # a point is measured at the end of whatever the operator was about
+AXIS_S = 600.0
 BUDGETS_S = (60, 120, 240)
 """Operator seconds at which demonstrations alone get a run each, since reward and policy come after them."""
 KINDS = ("demonstrations", "takeovers", "preferences", "evaluations", "outcomes")
@@ -169,22 +170,26 @@ def run_cell(cell: Cell, runs: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def curve(rows: Sequence[dict[str, Any]]) -> np.ndarray:
-    """(P,) success of one seed at each of POINTS_S: the last evaluation that had begun by then. The point
-    of an amount of time is measured as soon as it is spent, so a second's grace is given to a mark."""
+def curve(rows: Sequence[dict[str, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """One seed's steps: operator seconds (K,) and the success (K,) that holds from each to the next. What was
+    evaluated last at a time is what holds from it."""
     ordered = sorted(rows, key=lambda row: (row["operator_seconds"], row["final"]))
-    heights = []
-    for point in POINTS_S:
-        grace = point + max(8.0, 0.1 * point)
-        before = [row["success_rate"] for row in ordered if row["operator_seconds"] <= grace]
-        heights.append(before[-1] if before else 0.0)
-    return np.array(heights)
+    at = np.array([row["operator_seconds"] for row in ordered])
+    return at, np.array([row["success_rate"] for row in ordered])
 
 
-def area(heights: np.ndarray) -> float:
-    """Mean height over 0 to 600 s of a curve that holds from each point to the next."""
-    widths = np.diff([*POINTS_S, POINTS_S[-1]])
-    return float((heights * widths).sum() / POINTS_S[-1])
+def height(steps: tuple[np.ndarray, np.ndarray], seconds: float) -> float:
+    """Success after so many operator seconds; 0 before the first evaluation."""
+    at, success = steps
+    before = int(np.searchsorted(at, seconds, side="right"))
+    return float(success[before - 1]) if before else 0.0
+
+
+def area(steps: tuple[np.ndarray, np.ndarray]) -> float:
+    """Mean height from 0 to AXIS_S."""
+    at, success = steps
+    widths = np.diff(np.append(np.minimum(at, AXIS_S), AXIS_S))
+    return float((success * widths).sum() / AXIS_S)
 
 
 def interval(values: Sequence[float], draws: int = 10_000) -> tuple[float, float]:
@@ -205,17 +210,16 @@ def grouped(rows: Sequence[dict[str, Any]]) -> dict[tuple[str, str], dict[int, l
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
     """One line a (task, mode), in Markdown."""
-    at = " | ".join(f"at {point} s" for point in SHOWN_S)
+    at = " | ".join(f"by {point} s" for point in SHOWN_S)
     lines = [
         f"| task | mode | seeds | area (95%) | {at} | end: success (95%) | active s | attended s | wall s "
         "| steps of a success |",
         "|---|---|---|---|" + "---|" * len(SHOWN_S) + "---|---|---|---|---|",
     ]
     for (task, mode), seeds in grouped(rows).items():
-        curves = {seed: curve(own) for seed, own in seeds.items()}
-        areas = [area(heights) for heights in curves.values()]
+        curves = [curve(own) for own in seeds.values()]
+        areas = [area(steps) for steps in curves]
         low, high = interval(areas)
-        means = np.mean(list(curves.values()), axis=0)
         ends = [max(own, key=lambda row: (row["final"], row["operator_seconds"])) for own in seeds.values()]
         trials = sum(end["episodes"] for end in ends)
         successes = round(sum(end["success_rate"] * end["episodes"] for end in ends))
@@ -224,7 +228,7 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
             f"{np.median([end[name] for end in ends]):.0f}"
             for name in ("operator_seconds", "attended_seconds", "wall_seconds", "mean_length")
         ]
-        shown = [f"{means[POINTS_S.index(point)]:.2f}" for point in SHOWN_S]
+        shown = [f"{np.mean([height(steps, point) for steps in curves]):.2f}" for point in SHOWN_S]
         line = [task, mode, str(len(seeds)), f"{np.mean(areas):.3f} ({low:.3f} to {high:.3f})", *shown]
         line += [f"{successes / trials:.3f} ({least:.3f} to {most:.3f})", *medians]
         lines.append(f"| {' | '.join(line)} |")
@@ -245,11 +249,13 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
         for mode in HEADLINE:
             if (task, mode) not in groups:
                 continue
-            curves = np.array([curve(own) for own in groups[task, mode].values()])
-            (line,) = panel.step(POINTS_S, curves.mean(axis=0), where="post", label=mode)
-            low, high = curves.min(axis=0), curves.max(axis=0)
-            panel.fill_between(POINTS_S, low, high, step="post", alpha=0.12, color=line.get_color(), lw=0)
-        panel.set(title=task, xlabel="operator seconds (active)", ylim=(0, 1.02), xlim=(0, POINTS_S[-1]))
+            axis = np.arange(0.0, AXIS_S + 1.0)
+            steps = [curve(own) for own in groups[task, mode].values()]
+            heights = np.array([[height(one, second) for second in axis] for one in steps])
+            (line,) = panel.step(axis, heights.mean(axis=0), where="post", label=mode)
+            low, high = heights.min(axis=0), heights.max(axis=0)
+            panel.fill_between(axis, low, high, step="post", alpha=0.12, color=line.get_color(), lw=0)
+        panel.set(title=task, xlabel="operator seconds (active)", ylim=(0, 1.02), xlim=(0, AXIS_S))
     panels[0][0].set_ylabel("autonomous success")
     panels[0][-1].legend(fontsize=8)
     figure.tight_layout()

@@ -282,8 +282,8 @@ class _Reporter(Onlooker):
             lm.Doing(what=self.doing, updates=learner.sac.updates, reward_version=learner.reward.version)
         )
 
-    def record(self, who: Candidate, result: Result, final: bool) -> None:
-        super().record(who, result, final)
+    def record(self, who: Candidate, result: Result, final: bool, by_clone: bool = False) -> None:
+        super().record(who, result, final, by_clone)
         if who == "policy":
             online = self.study.count(Role.ONLINE)
             self.line.send(

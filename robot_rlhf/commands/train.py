@@ -81,4 +81,5 @@ def _summary(study: Study, watcher: Onlooker, result: Result, wall_seconds: floa
         feedback=study.store.counts(),
         reward_model=watcher.reward,
         versions=installed_versions(),
+        by_clone=study.learner.deploys_clone,
     )

@@ -66,6 +66,8 @@ def _headline(data: RunData) -> str:
         claim = f"{summary.success_rate:.0%} of fresh starts succeed"
         successes = round(summary.success_rate * summary.episodes)
         lead = _interval(successes, summary.episodes, summary.wilson_low, summary.wilson_high)
+        if summary.by_clone:
+            lead += " What was put to work is the clone in chunks: marks did not speak for the learned actor."
     elif verdict is not None:
         claim = f"{verdict.successes / verdict.episodes:.0%} of fresh starts succeed so far"
         low, high = wilson(verdict.successes, verdict.episodes)

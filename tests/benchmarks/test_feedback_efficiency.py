@@ -5,16 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from benchmarks.feedback_efficiency import (
     MODES,
-    POINTS_S,
     Cell,
     all_cells,
     area,
     curve,
+    height,
     interval,
     table,
 )
@@ -39,26 +38,23 @@ def row(seconds: float, success: float, final: bool = False, seed: int = 0) -> d
     }
 
 
-def test_a_curve_holds_from_each_point_to_the_next_and_after_the_end() -> None:
-    heights = curve([row(43.0, 0.5), row(95.0, 0.7), row(130.0, 0.9, final=True)])
-    found = dict(zip(POINTS_S, heights, strict=True))
-    assert found == {40: 0.5, 60: 0.5, 90: 0.7, 120: 0.9, 180: 0.9, 240: 0.9, 360: 0.9, 600: 0.9}
-
-
-def test_before_the_first_point_nothing_is_known() -> None:
-    assert curve([row(150.0, 0.9)])[0] == 0.0
+def test_a_curve_holds_from_each_evaluation_to_the_next_and_after_the_end() -> None:
+    steps = curve([row(130.0, 0.9, final=True), row(43.0, 0.5), row(95.0, 0.7)])
+    seconds = (0.0, 42.9, 43.0, 94.0, 95.0, 129.0, 130.0, 600.0)
+    assert [height(steps, at) for at in seconds] == [0.0, 0.0, 0.5, 0.5, 0.7, 0.7, 0.9, 0.9]
 
 
 def test_the_last_word_counts_where_two_were_said_at_the_same_time() -> None:
-    assert curve([row(600.0, 0.8, final=True), row(600.0, 0.7)])[-1] == 0.8
+    steps = curve([row(300.0, 0.8, final=True), row(300.0, 0.7)])
+    assert height(steps, 300.0) == 0.8
+    assert area(steps) == pytest.approx(0.4)
 
 
-def test_the_area_is_the_mean_height_from_the_first_point_on() -> None:
-    ones = np.ones(len(POINTS_S))
-    assert area(ones) == pytest.approx((600 - POINTS_S[0]) / 600)
-    assert area(0.5 * ones) == pytest.approx(0.5 * area(ones))
-    late = np.array([0.0] * (len(POINTS_S) - 1) + [1.0])
-    assert area(late) == 0.0  # success at the very end was had for no time
+def test_the_area_is_the_mean_height() -> None:
+    assert area(curve([row(0.0, 1.0)])) == 1.0
+    assert area(curve([row(150.0, 1.0)])) == pytest.approx(0.75)
+    assert area(curve([row(0.0, 0.2), row(300.0, 0.8)])) == pytest.approx(0.5)
+    assert area(curve([row(0.0, 0.2), row(608.0, 0.8)])) == pytest.approx(0.2)  # after the end of the axis
 
 
 def test_an_interval_holds_its_mean_and_is_a_point_where_all_are_alike() -> None:

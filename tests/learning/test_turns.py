@@ -14,7 +14,8 @@ from robot_rlhf.learning.turns import FEWEST, NEWEST, Turn, is_proven, next_turn
         ("", False),
         ("+" * (FEWEST - 1), False),  # too few to say
         ("+" * FEWEST, True),
-        ("+++-", False),
+        ("+++-", True),
+        ("++--", False),
         ("+++-++", True),
         ("-+++++", True),
         ("++++--", True),  # it was proven, and is not lost yet
@@ -22,6 +23,7 @@ from robot_rlhf.learning.turns import FEWEST, NEWEST, Turn, is_proven, next_turn
         ("+" * 9 + "-" * NEWEST, False),  # it has got worse: the clone is back
         ("+" * 9 + "--+-", True),  # three bad ones of six may be chance
         ("--+-++", False),  # but do not prove it either
+        ("+++-" + "-" * 3 + "++-", True),  # nor are four of six at once
     ],
 )
 def test_the_operators_marks_speak_for_the_actor_or_against_it(marks: str, proven: bool) -> None:

@@ -579,20 +579,28 @@ def test_a_run_ends_with_the_operators_time_and_its_curve_has_the_points_asked_f
     assert points[0] <= curve[0] < points[1] <= curve[1] == summary.operator_seconds
 
 
-def test_the_reward_is_fitted_to_the_kinds_that_it_is_said_to_be(tmp_path: Path, tiny: Tiny) -> None:
+def test_the_reward_is_fitted_to_the_kinds_that_it_is_said_to_be(ended: Ended, tiny: Tiny) -> None:
     """As in HIL-SERL: marks make the reward, what the operator drove is data."""
-    config = tiny(feedback="demonstrations,takeovers,outcomes", rewarded_by="outcomes")
-    learner = Learner(config, 10, 3)
-    seen: list[frozenset[Kind]] = []
-    report = object.__new__(FitReport)
-
-    def fit(events: object, episodes: object, kinds: frozenset[Kind]) -> FitReport:
-        seen.append(kinds)
-        return report
-
-    learner.reward.fit = fit  # type: ignore[method-assign,assignment]
-    learner.refit([], 0)
-    assert seen == [frozenset({Kind.OUTCOMES})]
+    shown, events = ended.episodes(), ended.events(Kind.DEMONSTRATIONS)
+    assert events
+    ids = list(ended.episodes(Role.DEMONSTRATION))
+    marks = [
+        Outcome(id=f"mark {id}", operator="ada", session="s", time_ns=id, episode=id, success=id == ids[0])
+        for id in ids
+    ]
+    found = {}
+    for rewarded_by in ("outcomes", "demonstrations", ""):
+        config = tiny(feedback="demonstrations,takeovers,outcomes", rewarded_by=rewarded_by)
+        first = shown[ids[0]]
+        learner = Learner(config, first.obs.shape[1], first.action.shape[1])
+        for episode in shown.values():
+            learner.ingest(episode, None, imitate=True)
+        found[rewarded_by] = set(learner.refit([*events, *marks], 0).kinds)
+    assert found == {
+        "outcomes": {Kind.OUTCOMES},
+        "demonstrations": {Kind.DEMONSTRATIONS},
+        "": {Kind.DEMONSTRATIONS, Kind.OUTCOMES},
+    }
 
 
 @pytest.mark.parametrize(
