@@ -152,6 +152,35 @@ def peer(algorithm: Any, data: dict[str, Any], **policy: object) -> Callable[[],
     return lambda: agent.train(gradient_steps=UPDATES, batch_size=BATCH)
 
 
+def contestants(sb3: Any) -> dict[str, Callable[[], object]]:
+    """Who is compared, by name; sbx where it is installed."""
+    data = arrays()
+    found = {"ours": ours(data), "sb3": peer(sb3, data)}
+    try:
+        import sbx
+    except ModuleNotFoundError:
+        print('sbx is left out: pip install -e ".[bench-jax]"', file=sys.stderr)
+        return found
+    return {**found, "sbx": peer(sbx.SAC, data, layer_norm=True), "sbx_plain": peer(sbx.SAC, data)}
+
+
+def interleaved(
+    trains: dict[str, Callable[[], object]], repeats: int
+) -> tuple[dict[str, list[float]], list[float]]:
+    """Updates a second of everybody in turn, and beside each round the machine's rate of products."""
+    for train in trains.values():
+        train()  # compiles, and warms the caches
+    rates: dict[str, list[float]] = {name: [] for name in trains}
+    gemm = []
+    for _ in range(repeats):
+        gemm.append(gemm_rate())
+        for name, train in trains.items():
+            began = time.perf_counter()
+            train()
+            rates[name].append(UPDATES / (time.perf_counter() - began))
+    return rates, gemm
+
+
 def main() -> None:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -166,25 +195,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(asked.cores)
-    data = arrays()
-    contestants = {"ours": ours(data), "sb3": peer(stable_baselines3.SAC, data)}
-    try:
-        import sbx
-    except ModuleNotFoundError:
-        print('sbx is left out: pip install -e ".[bench-jax]"', file=sys.stderr)
-    else:
-        contestants["sbx"] = peer(sbx.SAC, data, layer_norm=True)
-        contestants["sbx_plain"] = peer(sbx.SAC, data)
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
-    for train in contestants.values():
-        train()  # compiles, and warms the caches
-    gemm = []
-    for _ in range(asked.repeats):
-        gemm.append(gemm_rate())
-        for name, train in contestants.items():
-            began = time.perf_counter()
-            train()
-            rates[name].append(UPDATES / (time.perf_counter() - began))
+    rates, gemm = interleaved(contestants(stable_baselines3.SAC), asked.repeats)
     median = {name: statistics.median(values) for name, values in rates.items()}
     floor_s = multiplications() / statistics.median(gemm)
     result = {

@@ -543,15 +543,12 @@ def test_a_clone_is_made_anew_of_what_was_taken_over_and_survives_the_disk(
     learner = read_learner(ended.folder)[1]
     assert learner is not None
     assert learner.version == 4
-    obs = next(iter(online.values())).obs[0]
-    again = Learner(config, len(obs), config_axes(online))
+    first = next(iter(online.values()))
+    obs = first.obs[0]
+    again = Learner(config, len(obs), first.action.shape[1])
     again.clone_in_chunks([*ended.episodes(Role.DEMONSTRATION).values(), *online.values()])
     assert again.chunked is not None
     assert learner.deployed().act(obs) == pytest.approx(again.chunked.act(obs), abs=1e-6)
-
-
-def config_axes(episodes: dict[int, Episode]) -> int:
-    return int(next(iter(episodes.values())).action.shape[1])
 
 
 def test_a_run_ends_with_the_operators_time_and_its_curve_has_the_points_asked_for(

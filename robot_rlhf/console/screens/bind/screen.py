@@ -1,7 +1,7 @@
 """The Bind screen: press what is to give an action. And the wizard for a pad that SDL does not know.
 
 It is worked by keys and buttons of its own, which no binding can take away: arrows or D-pad, Enter or A,
-Delete or X, R or Y held, Backspace or B. What it looks like is `bind_view`.
+Delete or X, R or Y held, Backspace or B. What it looks like is `view.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Prefer screen: two clips side by side, and which one is better.
 
-How an answer comes about is `comparison.Comparison`; what it looks like is `prefer_view`.
+How an answer comes about is `comparison.Comparison`; what it looks like is `view.py`.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The Review screen: the run's episodes, looked at again, marked, removed and brought back.
 
-What it looks like is `review_view`.
+What it looks like is `view.py`.
 """
 
 from __future__ import annotations
