@@ -245,6 +245,7 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
     groups = grouped(rows)
     tasks = sorted({task for task, _ in groups})
     figure, panels = pyplot.subplots(1, len(tasks), figsize=(5.5 * len(tasks), 3.6), squeeze=False)
+    shown: dict[str, Any] = {}
     for panel, task in zip(panels[0], tasks, strict=True):
         for mode in HEADLINE:
             if (task, mode) not in groups:
@@ -252,12 +253,13 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
             axis = np.arange(0.0, AXIS_S + 1.0)
             steps = [curve(own) for own in groups[task, mode].values()]
             heights = np.array([[height(one, second) for second in axis] for one in steps])
-            (line,) = panel.step(axis, heights.mean(axis=0), where="post", label=mode)
+            colour = f"C{HEADLINE.index(mode)}"
+            (shown[mode],) = panel.step(axis, heights.mean(axis=0), where="post", color=colour)
             low, high = heights.min(axis=0), heights.max(axis=0)
-            panel.fill_between(axis, low, high, step="post", alpha=0.12, color=line.get_color(), lw=0)
+            panel.fill_between(axis, low, high, step="post", alpha=0.12, color=colour, lw=0)
         panel.set(title=task, xlabel="operator seconds (active)", ylim=(0, 1.02), xlim=(0, AXIS_S))
     panels[0][0].set_ylabel("autonomous success")
-    panels[0][-1].legend(fontsize=8)
+    panels[0][0].legend(shown.values(), shown, fontsize=8, loc="lower right")
     figure.tight_layout()
     figure.savefig(path)
 
