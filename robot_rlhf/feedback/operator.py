@@ -147,7 +147,8 @@ class SimulatedOperator:
         quiet = self._driving or not self._may_press or self._presses >= self._config.presses_per_episode
         if not quiet and now > second and now - self._last_press > 2 * second:
             change = self._history[-1] - self._history[-1 - second]
-            if abs(change) > self._config.press_step or (change < 0.005 and self._rng.random() < 0.02):
+            stalls = change < 0.005 and not self._done and self._rng.random() < 0.02
+            if abs(change) > self._config.press_step or stalls:
                 good = (change > self._config.press_step) != (self._rng.random() < self._config.mistakes)
                 self._pending.append(
                     (now + round(self._config.press_delay_s * self._hz), Press.GOOD if good else Press.BAD)

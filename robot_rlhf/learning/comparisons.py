@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
-from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.types import (
     Choice,
     Demonstration,
@@ -102,17 +99,37 @@ class Comparer:
         return [self._pair(event, executed, before, FIRST, "takeovers_before")]
 
     def _outcome(self, event: Outcome) -> list[Comparison]:
-        """The mark against the opposite marks of the episodes nearest in time, sharing its weight."""
+        """The end of a success against the ends of failures, those nearest in time, and, with as much weight
+        again, against what came before it in its own episode: it is the end that is called a success."""
         if self._marks[event.episode] is not event:
             return []
+        ending, wanted = self._ending(event.episode), self._config.outcome_pairs
         opposite = [mark.episode for mark in self._marks.values() if mark.success is not event.success]
-        nearest = sorted(opposite, key=lambda other: (abs(other - event.episode), other))
-        nearest = nearest[: self._config.outcome_pairs]
-        mine = self._ending(event.episode)
-        pairs = [(mine, self._ending(other)) for other in nearest]
-        ordered = pairs if event.success else [(theirs, mine) for mine, theirs in pairs]
-        share = 1.0 / max(1, len(ordered))
-        return [self._pair(event, good, bad, FIRST, "outcomes", share) for good, bad in ordered]
+        nearest = sorted(opposite, key=lambda other: (abs(other - event.episode), other))[:wanted]
+        others = [self._ending(other) for other in nearest]
+        if not event.success:
+            return self._endings(event, [(other, ending) for other in others])
+        earlier = self._earlier(ending, wanted)
+        return [
+            *self._endings(event, [(ending, other) for other in others]),
+            *self._endings(event, [(ending, other) for other in earlier]),
+        ]
+
+    def _endings(self, event: Outcome, pairs: Sequence[tuple[Segment, Segment]]) -> list[Comparison]:
+        """(better, worse) pairs that share the weight of one event."""
+        share = 1.0 / max(1, len(pairs))
+        return [self._pair(event, better, worse, FIRST, "outcomes", share) for better, worse in pairs]
+
+    @staticmethod
+    def _earlier(ending: Segment, count: int) -> list[Segment]:
+        """Up to `count` windows of an episode before its `ending`, as long and evenly spread; none where
+        there is no room for half of one."""
+        if 2 * ending.start < ending.length:
+            return []
+        length, count = min(ending.length, ending.start), max(1, count)
+        last = ending.start - length
+        starts = {round(last * place / max(1, count - 1)) for place in range(count)}
+        return [Segment(ending.episode, start, length) for start in sorted(starts)]
 
     def _ending(self, number: int) -> Segment:
         steps = self._table.episode(number).length
@@ -152,6 +169,8 @@ class Comparer:
         return self._split.held_out(member, one) == self._split.held_out(member, other)
 
     def _evaluation(self, event: Evaluation) -> list[Comparison]:
+        """What the press judges against what came before it in the episode: things got better or worse.
+        A press with nothing before it says nothing."""
         episode = self._table.episode(event.episode)
         if not 0 <= event.step < episode.length:
             raise ValueError(
@@ -159,30 +178,11 @@ class Comparer:
             )
         earliest, latest = self._config.press_steps
         start, stop = max(0, event.step - earliest), event.step - latest
-        if stop <= start:
+        length = min(start, self._config.press_baseline_steps)
+        if length == 0:
             return []
         window = self._table.rows(Segment(episode.id, start, stop - start), 0)
-        size = self._config.baseline_windows * (earliest - latest)
-        baselines = [self._baseline(m, episode, start, size) for m in range(self._split.members)]
-        if not any(len(baseline) for baseline in baselines):
-            later = Segment(episode.id, stop, min(size, episode.length - stop))
-            baselines = [self._table.rows(later, 0)] * self._split.members
-        windows = tuple((window, baseline) if len(baseline) else (window,) for baseline in baselines)
+        before = self._table.rows(Segment(episode.id, start - length, length), 0)
+        everyone = ((window, before),) * self._split.members
         answer, judged = GOOD if event.good else BAD, frozenset({episode.id})
-        return [Comparison(event.id, event.operator, windows, judged, answer, "evaluations")]
-
-    def _baseline(self, member: int, episode: Episode, start: int, size: int) -> Rows:
-        """The `size` transitions before step `start`: in the episode, then at the ends of the episodes
-        before it that have its role and lie on the same side of the member's split."""
-        parts = [np.empty(0, dtype=np.int64)]
-        if start > 0:
-            length = min(size, start)
-            parts.append(self._table.rows(Segment(episode.id, start - length, length), 0))
-            size -= length
-        earlier = self._table.before(episode)
-        while size > 0 and (other := next(earlier, None)) is not None:
-            if self._same_side(member, other.id, episode.id):
-                length = min(size, other.length)
-                parts.append(self._table.rows(Segment(other.id, other.length - length, length), 0))
-                size -= length
-        return np.concatenate(parts)
+        return [Comparison(event.id, event.operator, everyone, judged, answer, "evaluations")]

@@ -117,12 +117,12 @@ class RewardConfig:
     """A press judges what began this long before it."""
     press_until_s: float = 0.2
     """A press judges what ended this long before it."""
-    baseline_windows: int = 16
-    """A press compares with this many windows before the one it judges."""
+    press_baseline_s: float = 2.0
+    """A press compares what it judges with this much of the episode before it."""
     outcome_window_s: float = 2.0
     """An outcome mark judges the end of the episode, this long."""
     outcome_pairs: int = 4
-    """Opposite marks that each outcome mark is compared with."""
+    """Opposite marks that each outcome mark is compared with, and windows before the end of a success."""
     pessimism: float = 0.5
     """Standard deviations of the ensemble taken off what the policy sees."""
     clip: float = 5.0
@@ -133,11 +133,12 @@ class RewardConfig:
     def __post_init__(self) -> None:
         for name in ("members", "hidden", "layers", "fit_steps", "check_every", "patience", "batch_events"):
             _check(name, getattr(self, name), 1, math.inf)
-        for name in ("batch_transitions", "window_samples", "baseline_windows", "outcome_pairs"):
+        for name in ("batch_transitions", "window_samples", "outcome_pairs"):
             _check(name, getattr(self, name), 1, math.inf)
         for name in ("learning_rate", "likelihood_rate", "rationality_spread", "tie", "tie_spread"):
             _check(name, getattr(self, name), 1e-9, math.inf)
-        for name in ("bias_spread", "return_scale", "control_hz", "outcome_window_s", "clip", "scale_floor"):
+        for name in ("bias_spread", "return_scale", "control_hz", "press_baseline_s", "outcome_window_s",
+                     "clip", "scale_floor"):  # fmt: skip
             _check(name, getattr(self, name), 1e-9, math.inf)
         for name in ("weight_decay", "reward_penalty", "bootstrap_rate", "press_until_s", "pessimism"):
             _check(name, getattr(self, name), 0.0, math.inf)
@@ -157,6 +158,11 @@ class RewardConfig:
     def press_steps(self) -> tuple[int, int]:
         """How many steps before a press its window begins and ends."""
         return round(self.press_from_s * self.control_hz), round(self.press_until_s * self.control_hz)
+
+    @property
+    def press_baseline_steps(self) -> int:
+        """How many steps before what it judges a press compares with, at most."""
+        return max(1, round(self.press_baseline_s * self.control_hz))
 
     @property
     def outcome_steps(self) -> int:

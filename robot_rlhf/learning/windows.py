@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -41,13 +41,6 @@ class TransitionTable:
         if number not in self._episodes:
             raise ValueError(f"feedback about episode {number}, which is not among the episodes given")
         return self._episodes[number]
-
-    def before(self, episode: Episode) -> Iterator[Episode]:
-        """The episodes before this one that have its role, newest first."""
-        for number in range(episode.id - 1, -1, -1):
-            earlier = self._episodes.get(number)
-            if earlier is not None and earlier.role is episode.role:
-                yield earlier
 
     def rows(self, segment: Segment, length: int) -> Rows:
         """The segment's transitions, then its last state standing still until there are `length`.

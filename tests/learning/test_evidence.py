@@ -22,7 +22,7 @@ from robot_rlhf.feedback.types import (
     Undo,
 )
 from robot_rlhf.learning.evidence import HELD_OUT, TRAIN, Evidence, family, gather, standing
-from robot_rlhf.learning.likelihoods import BAD, FIRST, GOOD, RIGHT
+from robot_rlhf.learning.likelihoods import BAD, FIRST, RIGHT
 from robot_rlhf.learning.reward_config import RewardConfig
 from robot_rlhf.learning.split import Split, bootstrap_weight, unit_hash
 
@@ -99,36 +99,26 @@ def test_cannot_tell_and_what_was_taken_back_carry_no_loss() -> None:
     assert evidence.judgements[Kind.PREFERENCES].answer.shape == (1,)
 
 
-def test_a_press_judges_what_came_before_it_against_what_came_before_that() -> None:
-    press = Evaluation(id="e", episode=2, step=20, good=False, **WHO)
-    evidence = collect([press], book(episode(1, role=Role.DEMONSTRATION), episode(2)))
-    window, baseline = windows_of(evidence, Kind.EVALUATIONS)
-    assert window == [(2, t, t + 1) for t in range(12, 18)]  # 0.8 s to 0.2 s before, at 10 Hz
-    assert baseline == [(2, t, t + 1) for t in range(12)]  # the other episode is of another role
+def test_a_press_judges_what_came_before_it_against_the_two_seconds_before_that() -> None:
+    press = Evaluation(id="e", episode=2, step=50, good=False, **WHO)
+    evidence = collect([press], book(episode(1), episode(2, 60)))
+    window, before = windows_of(evidence, Kind.EVALUATIONS)
+    assert window == [(2, t, t + 1) for t in range(42, 48)]  # 0.8 s to 0.2 s before, at 10 Hz
+    assert before == [(2, t, t + 1) for t in range(22, 42)]
     assert evidence.judgements[Kind.EVALUATIONS].answer.tolist() == [BAD]
 
 
-def test_a_press_early_in_an_episode_compares_with_the_episodes_before() -> None:
+def test_a_press_early_in_an_episode_says_nothing_of_the_episodes_before() -> None:
+    """Their ends may be the goal, which a good press at the beginning does not call worse."""
     press = Evaluation(id="e", episode=7, step=10, good=True, **WHO)
-    evidence = collect([press], book(episode(3, 40), episode(5, 70), episode(7)))
-    window, baseline = windows_of(evidence, Kind.EVALUATIONS)
+    window, before = windows_of(collect([press], book(episode(5), episode(7))), Kind.EVALUATIONS)
     assert window == [(7, t, t + 1) for t in range(2, 8)]
-    assert len(baseline) == 16 * 6
-    assert baseline[:2] == [(7, 0, 1), (7, 1, 2)]
-    assert baseline[2:72] == [(5, t, t + 1) for t in range(70)]
-    assert baseline[72:] == [(3, t, t + 1) for t in range(16, 40)]
-    assert evidence.judgements[Kind.EVALUATIONS].answer.tolist() == [GOOD]
+    assert before == [(7, 0, 1), (7, 1, 2)]
 
 
-def test_the_first_press_of_all_compares_with_the_rest_of_its_episode() -> None:
-    press = Evaluation(id="e", episode=1, step=6, good=True, **WHO)
-    window, baseline = windows_of(collect([press], book(episode(1))), Kind.EVALUATIONS)
-    assert window == [(1, t, t + 1) for t in range(4)]
-    assert baseline == [(1, t, t + 1) for t in range(4, 30)]
-
-
-def test_a_press_before_anything_happened_says_nothing() -> None:
-    press = Evaluation(id="e", episode=1, step=2, good=True, **WHO)
+@pytest.mark.parametrize("step", [2, 8])
+def test_a_press_with_nothing_before_what_it_judges_says_nothing(step: int) -> None:
+    press = Evaluation(id="e", episode=1, step=step, good=True, **WHO)
     assert not collect([press], book(episode(1))).judgements
 
 
@@ -165,15 +155,33 @@ def test_demonstrations_are_compared_whole_without_failures_and_lucky_alternativ
     assert evidence.events == {Kind.DEMONSTRATIONS: 1}
 
 
-def test_each_outcome_mark_weighs_one_event_over_a_few_opposite_marks() -> None:
+def test_a_mark_weighs_one_event_and_a_success_one_more_against_its_own_beginning() -> None:
     marks: list[Feedback] = [Outcome(id=f"o{n}", episode=n, success=n % 10 == 0, **WHO) for n in range(1, 21)]
-    evidence = collect(marks, book(*(episode(n) for n in range(1, 21))))
+    evidence = collect(marks, book(*(episode(n, 100) for n in range(1, 21))))
     of = evidence.judgements[Kind.OUTCOMES]
-    assert of.share.sum().item() == pytest.approx(20.0)
-    assert len(of.share) <= 20 * CONFIG.outcome_pairs
+    assert of.share.sum().item() == pytest.approx(18.0 + 2 * 2.0)
+    assert len(of.share) <= 22 * CONFIG.outcome_pairs
     good, bad = windows_of(evidence, Kind.OUTCOMES)
-    assert good == [(10, t, t + 1) for t in range(10, 30)], "the last 2 s at 10 Hz"
+    assert good == [(10, t, t + 1) for t in range(80, 100)], "the last 2 s at 10 Hz"
     assert bad[0][0] == 1
+    pairs = [windows_of(evidence, Kind.OUTCOMES, event) for event in range(len(of.share))]
+    own = [other for end, other in pairs if end[0][0] == other[0][0] == 10]
+    assert own == [[(10, t, t + 1) for t in range(start, start + 20)] for start in (0, 20, 40, 60)]
+
+
+@pytest.mark.parametrize(("steps", "lengths"), [(25, []), (32, [12]), (45, [20, 20, 20, 20])])
+def test_the_beginning_of_a_success_is_compared_as_far_as_there_is_one(
+    steps: int, lengths: list[int]
+) -> None:
+    mark = Outcome(id="o", episode=1, success=True, **WHO)
+    evidence = collect([mark], book(episode(1, steps)))
+    if not lengths:
+        assert not evidence.judgements
+        return
+    number = len(evidence.judgements[Kind.OUTCOMES].share)
+    others = [windows_of(evidence, Kind.OUTCOMES, event)[1] for event in range(number)]
+    assert [sum(before != after for _, before, after in other) for other in others] == lengths
+    assert all(after <= steps - 20 for other in others for _, _, after in other)
 
 
 def test_only_the_newest_mark_of_an_episode_counts() -> None:
