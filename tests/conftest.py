@@ -54,7 +54,7 @@ _TINY = """
 --schedule.warmup-episodes 1 --schedule.episodes-per-fit 1 --schedule.pairs-first 2
 --schedule.evaluate-every 0 --schedule.final-episodes 2 --sac.hidden 16 --sac.updates-per-step 1
 --sac.batch-size 16 --sac.q-filter --reward-model.hidden 16 --reward-model.fit-steps 10
---reward-model.min-steps 5 --clone.hidden 16 --clone.steps 20 --clone.chunk 2
+--reward-model.min-steps 5 --clone.hidden 16 --clone.steps 20 --clone.chunk 2 --clone.replan-every 2
 """
 
 

@@ -46,7 +46,7 @@ def evaluate_trained(run: Path, episodes: int, seed: int) -> Evaluation:
         raise RunError(f"{run} has no checkpoint yet: let it train for longer, or --resume it")
     torch.set_num_threads(config.threads)
     env = TaskEnv(config.task, config.control_hz, end_on_success=True)
-    return _evaluate(env, learner.deployed(), episodes, seed)
+    return _evaluate(env, learner.policy(explore=False), episodes, seed)
 
 
 def evaluate_expert(task: str, episodes: int, seed: int) -> Evaluation:

@@ -67,8 +67,8 @@ class LiveLearner:
         self._published_s = self._told_s = 0.0
         self._saved_at = -1
         self._rollout_s, self._started_s = 0.0, time.monotonic()
-        self._line.send(lm.Ready(token=token, cloned=self._study.learner.cloned))
-        if self._study.learner.cloned:
+        self._line.send(lm.Ready(token=token, cloned=self._study.learner.begun))
+        if self._study.learner.begun:
             self._publish()
 
     def run(self) -> None:
@@ -128,7 +128,6 @@ class LiveLearner:
             study.take_in(fresh)
         taken_in = (study.learner.episodes[id] for id in fresh if id in study.learner.episodes)
         self._unlogged += [episode for episode in taken_in if episode.role is not Role.COUNTERFACTUAL]
-        study.settle_deployed()
         self._log_episodes()
         self._stale = self._anew = False
 
@@ -171,8 +170,8 @@ class LiveLearner:
             watcher.idle("waiting for demonstrations")
             return False
         online = study.count(Role.ONLINE)
-        if not study.learner.cloned:
-            study.clone()
+        if not study.learner.begun:
+            study.begin()
             self._publish()
             return True
         enough = self._answers >= ANSWERS_FOR_A_FIT and study.learner.fitted_at >= 0
@@ -229,7 +228,7 @@ class LiveLearner:
             return
         rng = generator(self._config.seed, Purpose.EXPLORE, job.episode) if job.explores else None
         moment = TakenOver(0, job.length, job.state)
-        recorder = counterfactual(self._env, moment, lambda obs: snapshot.act(obs, rng))
+        recorder = counterfactual(self._env, moment, snapshot.begin(rng).act)
         self._answer(job.job, [(job.episode, job.seed, recorder)])
         self._rollout_s += time.monotonic() - began
 
@@ -282,8 +281,8 @@ class _Reporter(Onlooker):
             lm.Doing(what=self.doing, updates=learner.sac.updates, reward_version=learner.reward.version)
         )
 
-    def record(self, who: Candidate, result: Result, final: bool, by_clone: bool = False) -> None:
-        super().record(who, result, final, by_clone)
+    def record(self, who: Candidate, result: Result, final: bool) -> None:
+        super().record(who, result, final)
         if who == "policy":
             online = self.study.count(Role.ONLINE)
             self.line.send(

@@ -10,7 +10,6 @@ from pathlib import Path
 import msgspec
 
 from robot_rlhf.feedback.episode import Episode, Role
-from robot_rlhf.learning.cloning import ChunkedClone
 from robot_rlhf.learning.reward_model import FitReport
 from robot_rlhf.learning.sac import Metrics
 from robot_rlhf.report.metrics import (
@@ -188,12 +187,11 @@ class Onlooker(Watcher):
         if self._env is None:
             self._env = TaskEnv(study.config.task, study.config.control_hz, end_on_success=True)
         self.phase("evaluating")
-        actor = study.deployed()
-        result = evaluate(self._env, actor, episodes, study.config.seed, stream)
-        self.record("policy", result, final, by_clone=isinstance(actor, ChunkedClone))
+        result = evaluate(self._env, study.deployed(), episodes, study.config.seed, stream)
+        self.record("policy", result, final)
         return result
 
-    def record(self, who: Candidate, result: Result, final: bool, by_clone: bool = False) -> None:
+    def record(self, who: Candidate, result: Result, final: bool) -> None:
         """Log an evaluation."""
         self._write(
             Evaluated(
@@ -202,7 +200,6 @@ class Onlooker(Watcher):
                 successes=result.succeeded,
                 mean_length=result.mean_length,
                 final=final,
-                by_clone=by_clone,
             )
         )
 

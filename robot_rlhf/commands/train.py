@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import torch
 
-from robot_rlhf.commands.candidates import Candidates
+from robot_rlhf.commands.candidates import evaluate_clone
 from robot_rlhf.commands.onlooker import WALL, Onlooker, settle_log
 from robot_rlhf.commands.report import write_run_report
 from robot_rlhf.report.metrics import MetricsLog
@@ -55,8 +55,9 @@ def conclude(study: Study, watcher: Onlooker, note: Callable[[str, str], None]) 
     note(WALL, repr(wall_seconds))
     if schedule.compare_with_cloning:
         watcher.phase("comparing with cloning")
-        for who, clone in Candidates(study).evaluated(schedule.final_episodes):
-            watcher.record(who, clone, final=True)
+        clone = evaluate_clone(study, schedule.final_episodes)
+        if clone is not None:
+            watcher.record("clone", clone, final=True)
     summary = _summary(study, watcher, result, wall_seconds)
     write_summary(study.run.path, summary)
     watcher.phase("writing the report")
@@ -81,5 +82,4 @@ def _summary(study: Study, watcher: Onlooker, result: Result, wall_seconds: floa
         feedback=study.store.counts(),
         reward_model=watcher.reward,
         versions=installed_versions(),
-        by_clone=study.learner.deploys_clone,
     )

@@ -1,11 +1,10 @@
-"""Behaviour cloning of the steps that the operator drove: what the policy starts from, and two baselines."""
+"""Behaviour cloning of the steps that the operator drove: what the policy starts from, and a baseline."""
 
 from __future__ import annotations
 
 import copy
 import math
-from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32, Role
-from robot_rlhf.learning.networks import MLP, GaussianActor, Normaliser
+from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
 
@@ -32,6 +31,18 @@ class CloneReport:
     steps: int
     examples: int
     heldout_examples: int
+
+    @staticmethod
+    def mean(reports: Sequence[CloneReport]) -> CloneReport:
+        """Of an ensemble whose members all held episodes out, or none did."""
+        held_out = [report.heldout_error for report in reports if report.heldout_error is not None]
+        return CloneReport(
+            float(np.mean([report.train_error for report in reports])),
+            float(np.mean(held_out)) if held_out else None,
+            round(float(np.mean([report.steps for report in reports]))),
+            reports[0].examples,
+            round(float(np.mean([report.heldout_examples for report in reports]))),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -99,83 +110,77 @@ def _examples(episodes: Iterable[Episode], chunk: int, config: CloneConfig) -> _
     )
 
 
-def clone_actor(
-    actor: GaussianActor,
-    normaliser: Normaliser,
-    episodes: Iterable[Episode],
-    config: CloneConfig,
-    rng: np.random.Generator,
-) -> CloneReport:
-    """Fit SAC's actor to the operator's actions, in place.
-
-    The squashed mean is fitted by squared error; the standard deviation by the likelihood of the
-    actions around that mean, so exploration starts where the operator's own actions scatter. Call
-    `SAC.sync_average` afterwards. Raises ValueError when the episodes hold nothing to clone.
-    """
-
-    def loss(obs: Tensor, action: Tensor, valid: Tensor) -> Tensor:
-        mean, log_std = actor(obs)
-        likelihood = actor.log_prob(mean.detach(), log_std, action[:, 0]).mean() / actor.action_size
-        return (torch.tanh(mean) - action[:, 0]).square().mean() - config.std_weight * likelihood
-
-    def error(obs: Tensor, action: Tensor, valid: Tensor) -> Tensor:
-        return (actor.mode(obs) - action[:, 0]).square().mean()
-
-    return _fit(actor, normaliser, _examples(episodes, 1, config), loss, error, config, rng)
-
-
 class ChunkedClone:
     """A deterministic policy that predicts the next K actions at once (Zhao et al. 2023, ACT).
 
-    Either it carries `replan_every` of them out before it predicts again, or it predicts at every step
-    and carries out the average of what the last K predictions said of that step, older ones counting
-    less by exp(-ensemble_decay * age). One arm at a time: call `reset` before each episode.
+    It carries `replan_every` of them out before it predicts again: a policy that decides anew at every step
+    stands still where people do now this and now that, since it does the average of both. An ensemble, each
+    member holding out episodes of its own; what is carried out is the members' mean. One arm at a time: call
+    `reset` before each episode.
     """
 
     def __init__(self, obs_size: int, action_size: int, config: CloneConfig, seed: int) -> None:
         self.config = config
-        self._shape = (config.chunk, action_size)
-        self._obs_size = obs_size
+        self.obs_size, self.action_size = obs_size, action_size
         generator = torch.Generator().manual_seed(seed)
-        self._normaliser = Normaliser(obs_size)
         outputs = config.chunk * action_size
-        self._network = MLP(obs_size, config.hidden, config.layers, outputs, generator, last_scale=0.1)
-        self._chunks: deque[NDArray[np.float32]] = deque(maxlen=config.replan_every or config.chunk)
-        self._position = 0
+        self._normaliser = Normaliser(obs_size)
+        self._members = nn.ModuleList(
+            MLP(obs_size, config.hidden, config.layers, outputs, generator, last_scale=0.1)
+            for _ in range(config.members)
+        )
+        self._chunk: NDArray[np.float32] = np.empty((0, action_size), np.float32)  # what is left of it
 
     def fit(self, episodes: Iterable[Episode], rng: np.random.Generator) -> CloneReport:
         """Fit to the operator's actions. Once: the normaliser is set from the same steps. Raises
-        ValueError when there is nothing to clone."""
-
-        def loss(obs: Tensor, action: Tensor, valid: Tensor) -> Tensor:
-            error = (self._predict(obs) - action).square().mean(-1)
-            return (error * valid).sum() / valid.sum()
-
+        ValueError when there is nothing to clone. The report is the members' mean."""
         examples = _examples(episodes, self.config.chunk, self.config)
         self._normaliser.fit(examples.obs.numpy())
-        return _fit(self._network, self._normaliser, examples, loss, loss, self.config, rng)
+        reports = []
+        for member in self._members:
+
+            def loss(obs: Tensor, action: Tensor, valid: Tensor, member: nn.Module = member) -> Tensor:
+                error = (torch.tanh(member(obs)).view_as(action) - action).square().mean(-1)
+                return (error * valid).sum() / valid.sum()
+
+            reports.append(_fit(member, self._normaliser, examples, loss, self.config, rng))
+        self.reset()
+        return CloneReport.mean(reports)
 
     def reset(self) -> None:
         """Forget what was predicted: a new episode begins."""
-        self._chunks.clear()
-        self._position = 0
+        self._chunk = self._chunk[:0]
 
     def act(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
         """The next action (m,) in [-1, 1] for the observation (n,) of the running episode."""
-        if obs.shape != (self._obs_size,):
-            raise ValueError(f"obs has shape {obs.shape}, expected ({self._obs_size},)")
-        if self.config.replan_every:
-            if self._position % self.config.replan_every == 0:
-                self._chunks.append(self._chunk(obs))
-                self._position = 0
-            self._position += 1
-            return self._chunks[-1][self._position - 1]
-        self._chunks.appendleft(self._chunk(obs))
-        ages = np.arange(len(self._chunks))
-        said = np.stack([chunk[age] for age, chunk in enumerate(self._chunks)])
-        weights = np.exp(-self.config.ensemble_decay * ages)
-        average: NDArray[np.float32] = np.average(said, axis=0, weights=weights).astype(np.float32)
-        return average
+        if obs.shape != (self.obs_size,):
+            raise ValueError(f"obs has shape {obs.shape}, expected ({self.obs_size},)")
+        if len(self._chunk) == 0:
+            self._chunk = self._chunks(obs[None])[0]
+        action, self._chunk = self._chunk[0], self._chunk[1:]
+        return action
+
+    def along(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """What `act` would have answered to each observation (T, n) of an episode in turn, (T, m)."""
+        if len(obs) == 0:
+            return np.empty((0, self.action_size), np.float32)
+        chunks = self._chunks(obs[:: self.config.replan_every])
+        return np.ascontiguousarray(chunks.reshape(-1, self.action_size)[: len(obs)])
+
+    def snapshot(self) -> dict[str, NDArray[np.float32]]:
+        """The arrays that a `learning.snapshot.Snapshot` acts from, copied."""
+        arrays = {
+            "clone.mean": self._normaliser.mean.numpy().copy(),
+            "clone.inverse_std": self._normaliser.inverse_std.numpy().copy(),
+            "clone.replan_every": np.array([self.config.replan_every], np.float32),
+        }
+        members = [member for member in self._members if isinstance(member, MLP)]
+        for layer in range(self.config.layers + 1):
+            weights = [member.weights[layer].detach().numpy().T for member in members]
+            biases = [member.biases[layer].detach().numpy()[None] for member in members]
+            arrays[f"clone.weights.{layer}"] = np.ascontiguousarray(np.stack(weights))
+            arrays[f"clone.biases.{layer}"] = np.stack(biases)
+        return arrays
 
     def state(self) -> Tensors:
         """Copies of the weights and the normaliser, as named tensors."""
@@ -184,37 +189,35 @@ class ChunkedClone:
     def load(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` returned. Raises CheckpointError naming a tensor that does not fit."""
         modules = self._modules()
-        check_fits(modules.state_dict(), state, "chunked clone")
+        check_fits(modules.state_dict(), state, "clone")
         modules.load_state_dict(dict(state))
         self.reset()
 
     def _modules(self) -> nn.ModuleDict:
-        return nn.ModuleDict({"normaliser": self._normaliser, "network": self._network})
+        return nn.ModuleDict({"normaliser": self._normaliser, "members": self._members})
 
-    def _predict(self, obs: Tensor) -> Tensor:
-        """Normalised (B, n) -> (B, K, m)."""
-        return torch.tanh(self._network(obs)).view(-1, *self._shape)
-
-    def _chunk(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _chunks(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(N, n) -> (N, replan_every, m): what is carried out of the chunks predicted."""
         with torch.no_grad():
-            rows = self._normaliser(torch.from_numpy(obs)[None])
-            actions: NDArray[np.float32] = self._predict(rows)[0].numpy()
-        if not np.isfinite(actions).all():
-            raise FloatingPointError(f"the chunked policy is not finite at observation {obs.tolist()}")
-        return actions
+            rows = self._normaliser(torch.from_numpy(obs))
+            said = torch.stack([torch.tanh(member(rows)) for member in self._members]).mean(0)
+        actions = said.view(len(obs), self.config.chunk, self.action_size)[:, : self.config.replan_every]
+        if not torch.isfinite(actions).all():
+            raise FloatingPointError(f"the clone is not finite at observation {obs[0].tolist()}")
+        result: NDArray[np.float32] = actions.numpy()
+        return result
 
 
 def _fit(
     network: nn.Module,
     normaliser: Normaliser,
     examples: _Examples,
-    loss: Loss,
     error: Loss,
     config: CloneConfig,
     rng: np.random.Generator,
 ) -> CloneReport:
-    """Fit `network` in place by `loss` and keep the weights with the least held-out `error`; without
-    held-out episodes, the last ones."""
+    """Fit `network` in place and keep the weights with the least held-out `error`; without held-out
+    episodes, the last ones."""
     heldout_rows = _heldout_rows(examples.episode, config.heldout_fraction, rng)
     train, heldout = examples.take(~heldout_rows), examples.take(heldout_rows)
     train_obs, heldout_obs = normaliser(train.obs), normaliser(heldout.obs)
@@ -226,8 +229,9 @@ def _fit(
         share = (step - 1) / config.steps
         optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
         rows = torch.from_numpy(rng.integers(0, len(train_obs), config.batch_size))
+        noise = rng.standard_normal((len(rows), train_obs.shape[1]), dtype=np.float32) * config.obs_noise
         optimizer.zero_grad()
-        loss(train_obs[rows], train.action[rows], train.valid[rows]).backward()
+        error(train_obs[rows] + torch.from_numpy(noise), train.action[rows], train.valid[rows]).backward()
         optimizer.step()
         if len(heldout_obs) and (step % config.check_every == 0 or step == config.steps):
             with torch.no_grad():

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+BASE_EDGE = 0.97
+"""Where a base's action nearer to +-1 is put: from there a residual can still turn it round."""
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
 _ACTION_EDGE = 1.0 - 1e-3  # where an executed action of +-1 is put so that its atanh is finite
 
@@ -146,11 +148,14 @@ class CriticEnsemble(nn.Module):
         return (x * last_weight).sum(-1) + last_bias
 
 
-class GaussianActor(nn.Module):
-    """A Gaussian squashed by tanh: a = tanh(mean + std * noise). Takes normalised observations.
+class ResidualActor(nn.Module):
+    """A Gaussian squashed by tanh, around what a base policy would do (residual policy learning, Silver et
+    al. 2018): a = tanh(atanh(base) + residual + std * noise). With a base of zeros it is a plain
+    Gaussian actor.
 
-    The log standard deviation is bounded smoothly, so its gradient never vanishes at once, and
-    starts at 0. Log-probabilities are taken before the squashing and corrected by
+    It takes normalised observations with the base's action behind them, and starts as the base: the residual
+    is near 0. The log standard deviation is bounded smoothly, so its gradient never vanishes at once, and
+    starts at `start_log_std`. Log-probabilities are taken before the squashing and corrected by
     log(1 - tanh(u)^2) = 2 (log 2 - u - softplus(-2 u)), which is exact for any u.
     """
 
@@ -161,33 +166,35 @@ class GaussianActor(nn.Module):
         hidden: int,
         layers: int,
         log_std_bounds: tuple[float, float],
+        start_log_std: float,
         generator: torch.Generator,
     ) -> None:
         super().__init__()
         low, high = log_std_bounds
         self.action_size = action_size
         self._middle, self._half = 0.5 * (high + low), 0.5 * (high - low)
-        self.trunk = MLP(obs_size, hidden, layers, 2 * action_size, generator, last_scale=0.1)
+        self.trunk = MLP(obs_size + action_size, hidden, layers, 2 * action_size, generator, last_scale=0.02)
         with torch.no_grad():
-            self.trunk.biases[-1][action_size:] = math.atanh(-self._middle / self._half)
+            self.trunk.biases[-1][action_size:] = math.atanh((start_log_std - self._middle) / self._half)
 
     @property
     def log_std_range(self) -> tuple[float, float]:
         """The middle of the log standard deviation's bounds, and half of their distance."""
         return self._middle, self._half
 
-    def forward(self, obs: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, n) -> mean (B, m) and log standard deviation (B, m), both before the tanh."""
-        mean, raw = self.trunk(obs).chunk(2, -1)
-        return mean, self._middle + self._half * raw.tanh()
+    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, n + m) -> mean (B, m) and log standard deviation (B, m), both before the tanh."""
+        residual, raw = self.trunk(inputs).chunk(2, -1)
+        base = torch.atanh(inputs[..., -self.action_size :].clamp(-BASE_EDGE, BASE_EDGE))
+        return base + residual, self._middle + self._half * raw.tanh()
 
-    def mode(self, obs: Tensor) -> Tensor:
-        """(B, n) -> the deterministic action tanh(mean), (B, m)."""
-        return torch.tanh(self.forward(obs)[0])
+    def mode(self, inputs: Tensor) -> Tensor:
+        """(B, n + m) -> the deterministic action tanh(mean), (B, m)."""
+        return torch.tanh(self.forward(inputs)[0])
 
-    def sample(self, obs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, n) and standard normal noise (B, m) -> action (B, m) and its log-density (B,)."""
-        mean, log_std = self.forward(obs)
+    def sample(self, inputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, n + m) and standard normal noise (B, m) -> action (B, m) and its log-density (B,)."""
+        mean, log_std = self.forward(inputs)
         return self.squash(mean, log_std, noise)
 
     @staticmethod

@@ -41,6 +41,8 @@ class SACConfig:
     """Worth of a nat of entropy at the start, in units of the normalised reward."""
     max_temperature: float = 0.02
     """Upper bound of the temperature; inf: unbounded."""
+    log_std_start: float = -1.2
+    """Log standard deviation before the tanh that exploration starts with."""
     log_std_low: float = -1.6
     """Lower bound of the log standard deviation before the tanh: exploration never quite ends."""
     log_std_high: float = 1.0
@@ -54,7 +56,7 @@ class SACConfig:
     operator_fraction: float = 0.5
     """Share of each batch from steps that the operator drove."""
     critic_warmup_updates: int = 1_500
-    """Updates at the start in which only the critics learn, so that a cloned actor is not undone."""
+    """Updates at the start in which only the critics learn, so that the clone is not undone."""
     bc_weight_start: float = 10.0
     """Weight of the behaviour-cloning term on the batch's operator rows, once the actor learns."""
     bc_weight_end: float = 10.0
@@ -92,6 +94,8 @@ class SACConfig:
         _require(enough, self, "max_temperature", "at least the initial one")
         _require(-20.0 <= self.log_std_low < 0.0, self, "log_std_low", "from -20 to below 0")
         _require(0.0 < self.log_std_high <= 4.0, self, "log_std_high", "above 0 and at most 4")
+        between = self.log_std_low < self.log_std_start < self.log_std_high
+        _require(between, self, "log_std_start", f"between {self.log_std_low} and {self.log_std_high}")
 
 
 @dataclass(frozen=True)
@@ -102,24 +106,27 @@ class CloneConfig:
     """
 
     hidden: int = 256
-    """Width of the hidden layers of the chunked policy (the single-step one is the SAC actor)."""
+    """Width of the hidden layers."""
     layers: int = 2
-    """Hidden layers of the chunked policy."""
+    """Hidden layers."""
+    members: int = 3
+    """Networks in the ensemble, whose mean acts."""
     steps: int = 3_000
     """Gradient steps at most."""
     batch_size: int = 256
     """Examples a gradient step."""
     learning_rate: float = 1e-3
     """Adam step size at the start; it falls to zero along half a cosine."""
+    obs_noise: float = 0.2
+    """Standard deviation of noise on the normalised observations while fitting, so that the policy knows
+    its way a little beside the demonstrations' path."""
     weight_decay: float = 1e-4
     """Decoupled weight decay (AdamW)."""
-    std_weight: float = 0.1
-    """Weight of the likelihood that fits the actor's standard deviation to its own errors."""
     heldout_fraction: float = 0.1
     """Share of the episodes held out for early stopping; 0, or fewer than five episodes: none."""
-    check_every: int = 100
+    check_every: int = 20
     """Gradient steps between two looks at the held-out error."""
-    patience: int = 10
+    patience: int = 20
     """Looks without a better held-out error after which fitting stops."""
     drop_idle: bool = True
     """Leave out steps in which the operator paused."""
@@ -128,18 +135,16 @@ class CloneConfig:
     idle_keep_steps: int = 6
     """Steps kept after the gripper's command changed sign, however still: fingers take time to close."""
     chunk: int = 12
-    """Actions that the chunked policy predicts at once."""
-    replan_every: int = 0
-    """Steps of a chunk carried out before the next is predicted; 0: predict every step and average
-    what the last chunks say of it (temporal ensembling, Zhao et al. 2023)."""
-    ensemble_decay: float = 0.1
-    """Rate at which a chunk's weight in that average falls with each step of its age."""
+    """Actions that are predicted at once."""
+    replan_every: int = 4
+    """Actions of a chunk carried out before the next is predicted."""
 
     def __post_init__(self) -> None:
-        for name in ("hidden", "layers", "steps", "batch_size", "check_every", "patience", "chunk"):
+        counts = ("hidden", "layers", "members", "steps", "batch_size", "check_every", "patience", "chunk")
+        for name in counts:
             _require(getattr(self, name) >= 1, self, name, "at least 1")
         _require(0.0 < self.learning_rate < float("inf"), self, "learning_rate", "positive and finite")
-        for name in ("weight_decay", "std_weight", "idle_speed", "idle_keep_steps", "ensemble_decay"):
+        for name in ("obs_noise", "weight_decay", "idle_speed", "idle_keep_steps"):
             _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
         _require(0.0 <= self.heldout_fraction < 1.0, self, "heldout_fraction", "from 0 to below 1")
-        _require(0 <= self.replan_every <= self.chunk, self, "replan_every", f"from 0 to {self.chunk}")
+        _require(1 <= self.replan_every <= self.chunk, self, "replan_every", f"from 1 to {self.chunk}")

@@ -15,18 +15,24 @@ from robot_rlhf.feedback.episode import Episode, Role
 Rewarder = Callable[[Tensor, Tensor], Tensor]
 """(obs (N, n), next_obs (N, n)) -> rewards (N,)."""
 
+Base = Callable[[NDArray[np.float32]], NDArray[np.float32]]
+"""An episode's observations (T + 1, n) -> what a base policy answers to each in turn, (T + 1, m)."""
+
 _SCORE_ROWS = 1 << 16  # transitions handed to a rewarder at once
 _GATHER_BATCHES = 16  # batches gathered from the arrays at once
 
 
 class Batch(NamedTuple):
-    """Transitions as float32 tensors: obs and next_obs (B, n), action (B, m), reward and terminated
-    (B,); `operator` (B,) bool is True where the operator drove, and those rows come first."""
+    """Transitions as float32 tensors: obs and next_obs (B, n), action (B, m), what the base would do there
+    and next, base and next_base (B, m), reward and terminated (B,); `operator` (B,) bool is True where the
+    operator drove, and those rows come first."""
 
     obs: Tensor
+    base: Tensor
     action: Tensor
     reward: Tensor
     next_obs: Tensor
+    next_base: Tensor
     terminated: Tensor
     operator: Tensor
 
@@ -62,11 +68,14 @@ class Replay:
     An episode's T + 1 observations are stored once, in a row, and a transition is a place among them:
     its next observation is the row behind it and so always of the same episode. Only an episode that
     ended its task ends with a termination; one that ran out of time does not. Rewards come from one
-    source: `score` (a reward model, versioned) or `set_rewards` (given numbers).
+    source: `score` (a reward model, versioned) or `set_rewards` (given numbers). What the base policy would
+    do is worked out once an episode; without a base it is zeros.
     """
 
-    def __init__(self, obs_size: int, action_size: int) -> None:
+    def __init__(self, obs_size: int, action_size: int, base: Base | None = None) -> None:
         self._obs = _Rows((obs_size,), np.float32)
+        self._base_policy = base
+        self._base = _Rows((action_size,), np.float32)  # a row for each of _obs
         self._action = _Rows((action_size,), np.float32)
         self._terminated = _Rows((), np.float32)
         self._operator = _Rows((), np.bool_)
@@ -117,6 +126,7 @@ class Replay:
         terminated[-1] = episode.terminated
         self._place.extend(np.arange(len(self._obs), len(self._obs) + steps))
         self._obs.extend(episode.obs)
+        self._base.extend(self._based(episode.obs))
         self._action.extend(episode.action)
         self._terminated.extend(terminated)
         self._operator.extend(operator)
@@ -125,6 +135,19 @@ class Replay:
         self._reward.extend(np.full(steps, np.nan, np.float32))
         self._unscored += steps
         self._span[episode.id] = slice(first, first + steps)
+
+    def rebase(self, base: Base) -> None:
+        """Have another base policy from now on, for the episodes held too."""
+        self._base_policy = base
+        for span in self._span.values():
+            first = self._place.values[span.start]
+            rows = slice(first, first + span.stop - span.start + 1)
+            self._base.values[rows] = self._based(self._obs.values[rows])
+
+    def _based(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        if self._base_policy is None:
+            return np.zeros((len(obs), self._base.values.shape[1]), np.float32)
+        return self._base_policy(obs)
 
     def score(self, rewarder: Rewarder, version: int) -> None:
         """Give every transition its reward of `version`: all of them when the version is new, else those
@@ -200,9 +223,11 @@ class Replay:
         place = self._place.values[rows]
         columns = (
             self._obs.values[place],
+            self._base.values[place],
             self._action.values[rows],
             self._reward.values[rows],
             self._obs.values[place + 1],
+            self._base.values[place + 1],
             self._terminated.values[rows],
             self._operator.values[rows],
         )

@@ -1,4 +1,4 @@
-"""Soft actor-critic for a policy that starts as a clone of the operator and learns from a changing reward.
+"""Soft actor-critic for a policy that corrects a clone of the operator and learns from a changing reward.
 
 Haarnoja et al. 2018 (SAC, with the automatic temperature), Ball et al. 2023 (RLPD: operator data in
 every batch, LayerNorm critics), Nair et al. 2018 (the optional Q-filter on the cloning term).
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robot_rlhf.learning.adam import FusedAdam
-from robot_rlhf.learning.networks import CriticEnsemble, GaussianActor, Normaliser
+from robot_rlhf.learning.networks import BASE_EDGE, CriticEnsemble, Normaliser, ResidualActor
 from robot_rlhf.learning.policy_config import SACConfig
 from robot_rlhf.learning.replay import Batch, Replay
 from robot_rlhf.learning.scale import RewardScale
@@ -34,7 +34,8 @@ Metrics = dict[str, float]
 class SAC:
     """Actor, critics, their targets and the temperature, with all state that training needs.
 
-    `normaliser` may be fitted once, before the first update. All randomness comes from one own
+    The actor corrects what a base policy would do, which critics see too; whoever has no base leaves it out,
+    for zeros. `normaliser` may be fitted once, before the first update. All randomness comes from one own
     generator, so the same seed and the same batches give the same numbers on the same machine.
     """
 
@@ -43,9 +44,10 @@ class SAC:
         self.obs_size, self.action_size = obs_size, action_size
         self._generator = torch.Generator().manual_seed(seed)
         width, depth, bounds = config.hidden, config.layers, (config.log_std_low, config.log_std_high)
+        start, inputs = config.log_std_start, obs_size + action_size
         self.normaliser = Normaliser(obs_size)
-        self.actor = GaussianActor(obs_size, action_size, width, depth, bounds, self._generator)
-        self.critic = CriticEnsemble(obs_size, action_size, width, depth, config.critics, self._generator)
+        self.actor = ResidualActor(obs_size, action_size, width, depth, bounds, start, self._generator)
+        self.critic = CriticEnsemble(inputs, action_size, width, depth, config.critics, self._generator)
         self._target = copy.deepcopy(self.critic).requires_grad_(False)
         self._average = copy.deepcopy(self.actor).requires_grad_(False)
         self._log_alpha = torch.tensor(math.log(config.initial_temperature))
@@ -78,9 +80,14 @@ class SAC:
         return config.bc_weight_start + share * (config.bc_weight_end - config.bc_weight_start)
 
     def act(
-        self, obs: NDArray[np.float32], deterministic: bool = False, averaged: bool = False
+        self,
+        obs: NDArray[np.float32],
+        base: NDArray[np.float32] | None = None,
+        deterministic: bool = False,
+        averaged: bool = False,
     ) -> NDArray[np.float32]:
-        """The action (m,) for an observation (n,), or (N, m) for (N, n), in [-1, 1].
+        """The action (m,) for an observation (n,) and what the base would do (m,), or (N, m) for (N, n) and
+        (N, m), in [-1, 1].
 
         `deterministic` takes the squashed mean instead of a sample; `averaged` asks the averaged actor.
         Raises ValueError for another shape and FloatingPointError rather than return a NaN.
@@ -90,7 +97,7 @@ class SAC:
             raise ValueError(f"obs has shape {obs.shape}, expected ({size},) or (N, {size})")
         actor = self._average if averaged else self.actor
         with torch.no_grad():
-            rows = self.normaliser(torch.from_numpy(np.atleast_2d(obs).astype(np.float32, copy=False)))
+            rows = self._inputs(_rows(obs), None if base is None else _rows(base))
             if deterministic:
                 action = actor.mode(rows)
             else:
@@ -100,15 +107,15 @@ class SAC:
             raise FloatingPointError(f"the policy answered {result.tolist()} to observation {obs.tolist()}")
         return result
 
-    def values(self, obs: Tensor, action: Tensor) -> Tensor:
-        """Q of every critic, (M, B), for raw observations (B, n) and actions (B, m)."""
-        with torch.no_grad():
-            return self.critic(self.normaliser(obs), action)
+    def _inputs(self, obs: Tensor, base: Tensor | None) -> Tensor:
+        """What the networks see: raw observations (B, n) normalised, and the base's actions (B, m)."""
+        base = obs.new_zeros(len(obs), self.action_size) if base is None else base
+        return torch.cat((self.normaliser(obs), base), -1)
 
-    def sync_average(self) -> None:
-        """Make the averaged actor the actor. Call it after the actor was set from outside (cloning)."""
+    def values(self, obs: Tensor, action: Tensor, base: Tensor | None = None) -> Tensor:
+        """Q of every critic, (M, B), for raw observations (B, n), actions and the base's (B, m)."""
         with torch.no_grad():
-            torch._foreach_copy_(self._average_parameters, self._actor_optimizer.parameters)
+            return self.critic(self._inputs(obs, base), action)
 
     def train(self, replay: Replay, updates: int, rng: np.random.Generator) -> Metrics:
         """`updates` gradient updates on batches drawn from `replay`; the metrics of the last of them, the
@@ -126,7 +133,7 @@ class SAC:
 
         Raises FloatingPointError, when metrics are asked for, if one of them is not finite.
         """
-        obs, next_obs = self.normaliser(batch.obs), self.normaliser(batch.next_obs)
+        obs, next_obs = self._inputs(batch.obs, batch.base), self._inputs(batch.next_obs, batch.next_base)
         parts = self._update_critic(obs, next_obs, batch)
         since_warmup = self._updates - self.config.critic_warmup_updates
         if since_warmup >= 0 and since_warmup % self.config.actor_every == 0:
@@ -169,6 +176,7 @@ class SAC:
             "obs.inverse_std": normaliser.inverse_std.numpy().copy(),
             "obs.clip": np.array(normaliser.CLIP, np.float32),
             "log_std": np.array(self.actor.log_std_range, np.float32),
+            "base_edge": np.array(BASE_EDGE, np.float32),
         }
         for name, actor in (("explorer", self.actor), ("deployed", self._average)):
             for part, tensors in (("weights", actor.trunk.weights), ("biases", actor.trunk.biases)):
@@ -295,3 +303,8 @@ class SAC:
             with torch.no_grad():
                 chosen = chosen * (self._least(self.critic(obs, batch.action)) > value)
         return (loss * chosen).sum() / batch.operator.sum().clamp(min=1)
+
+
+def _rows(values: NDArray[np.float32]) -> Tensor:
+    """(n,) or (N, n) -> (1, n) or (N, n)."""
+    return torch.from_numpy(np.atleast_2d(values).astype(np.float32, copy=False))

@@ -1,7 +1,7 @@
 """A policy as the control loop runs it: plain arrays, no torch, swapped whole between two steps.
 
-It holds the explorer, the averaged actor that will be deployed, and the reward model that judged them,
-and computes with NumPy what the networks of `networks.py` and `reward_network.py` compute.
+It holds the clone, the explorer and the averaged actor that correct it, and the reward model that judged
+them, and computes with NumPy what `cloning.py`, `networks.py` and `reward_network.py` compute.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from safetensors.numpy import load, save
 Float32 = NDArray[np.float32]
 
 _EPSILON = np.float32(1e-5)  # torch's, inside the root of a layer norm
-FORMAT = "robot-rlhf-policy-1"
+FORMAT = "robot-rlhf-policy-2"
 
 
 class SnapshotError(Exception):
@@ -42,25 +42,28 @@ class Layers:
 
 @dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Version `version` of a policy. `act` and `reward` take raw observations (n,)."""
+    """Version `version` of a policy. It takes raw observations (n,)."""
 
     version: int
     tensors: Mapping[str, NDArray[np.float32]]
+    clone: Layers | None
     explorer: Layers
     deployed: Layers
     judge: Layers | None
 
     @staticmethod
     def of(tensors: Mapping[str, NDArray[np.float32]]) -> Snapshot:
-        """From named arrays, as `SAC.snapshot` and `RewardModel.snapshot` give them. Raises
-        SnapshotError."""
+        """From named arrays, as `SAC.snapshot`, `ChunkedClone.snapshot` and `RewardModel.snapshot` give them,
+        without the latter two where there are none. Raises SnapshotError."""
         try:
             if not all(np.isfinite(value).all() for value in tensors.values()):
                 raise SnapshotError("the policy holds numbers that are not finite")
+            clone = _layers(tensors, "clone.") if "clone.mean" in tensors else None
             judge = _layers(tensors, "judge.") if "judge.mean" in tensors else None
             return Snapshot(
                 int(tensors["version"][0]),
                 tensors,
+                clone,
                 _layers(tensors, "explorer."),
                 _layers(tensors, "deployed."),
                 judge,
@@ -81,21 +84,9 @@ class Snapshot:
         """As a safetensors file."""
         return bytes(save(dict(self.tensors), metadata={"format": FORMAT}))
 
-    def act(self, obs: Float32, rng: np.random.Generator | None) -> Float32:
-        """The action (m,) in [-1, 1]: a sample of the explorer, or without `rng` what the deployed actor
-        does. Raises FloatingPointError rather than return a NaN."""
-        t = self.tensors
-        clip = t["obs.clip"]
-        rows = np.clip((obs - t["obs.mean"]) * t["obs.inverse_std"], -clip, clip)
-        out = (self.deployed if rng is None else self.explorer)(rows)
-        mean, raw = np.split(out, 2, axis=-1)
-        if rng is not None:
-            middle, half = t["log_std"]
-            mean = mean + np.exp(middle + half * np.tanh(raw)) * rng.standard_normal(mean.shape)
-        action = np.tanh(mean).astype(np.float32)
-        if not np.isfinite(action).all():
-            raise FloatingPointError(f"the policy answered {action.tolist()} to observation {obs.tolist()}")
-        return action
+    def begin(self, rng: np.random.Generator | None) -> Acting:
+        """Drive an episode: exploring, or without `rng` as deployed."""
+        return Acting(self, rng)
 
     def reward(self, obs: Float32, next_obs: Float32) -> Float32 | None:
         """What the reward model says of transitions (N, n), (N, n), in its standard deviations (N,); None
@@ -107,6 +98,50 @@ class Snapshot:
         members = np.tanh(self.judge((raw - t["judge.mean"]) / t["judge.std"])[..., 0])
         mean, std = t["judge.scale"]
         return np.asarray((members.mean(axis=0) - mean) / std, dtype=np.float32)
+
+
+class Acting:
+    """A snapshot that drives an episode, from its first step to its last."""
+
+    def __init__(self, snapshot: Snapshot, rng: np.random.Generator | None) -> None:
+        self._snapshot, self._rng = snapshot, rng
+        self._chunk: Float32 = np.empty((0, 0), np.float32)  # what is left of what the clone predicted
+
+    def act(self, obs: Float32) -> Float32:
+        """The action (m,) in [-1, 1]: a sample of the explorer, or what the deployed actor does. Raises
+        FloatingPointError rather than return a NaN."""
+        snapshot, rng = self._snapshot, self._rng
+        t = snapshot.tensors
+        actor = snapshot.deployed if rng is None else snapshot.explorer
+        size = actor.biases[-1].shape[-1] // 2
+        base = self._base(obs, size)
+        residual, raw = np.split(actor(np.concatenate([_normalised(t, "obs", obs), base])), 2)
+        edge = t["base_edge"]
+        mean = np.arctanh(np.clip(base, -edge, edge)) + residual
+        if rng is not None:
+            middle, half = t["log_std"]
+            mean = mean + np.exp(middle + half * np.tanh(raw)) * rng.standard_normal(mean.shape)
+        action = np.tanh(mean).astype(np.float32)
+        if not np.isfinite(action).all():
+            raise FloatingPointError(f"the policy answered {action.tolist()} to observation {obs.tolist()}")
+        return action
+
+    def _base(self, obs: Float32, size: int) -> Float32:
+        """What the clone would do (m,)."""
+        clone, t = self._snapshot.clone, self._snapshot.tensors
+        if clone is None:
+            return np.zeros(size, np.float32)
+        if len(self._chunk) == 0:
+            said = np.tanh(clone(_normalised(t, "clone", obs)[None])).mean(axis=(0, 1))
+            self._chunk = said.reshape(-1, size)[: int(t["clone.replan_every"][0])]
+        base, self._chunk = self._chunk[0], self._chunk[1:]
+        return np.asarray(base, np.float32)
+
+
+def _normalised(tensors: Mapping[str, NDArray[np.float32]], name: str, obs: Float32) -> Float32:
+    clip = tensors["obs.clip"]
+    scaled = (obs - tensors[f"{name}.mean"]) * tensors[f"{name}.inverse_std"]
+    return np.asarray(np.clip(scaled, -clip, clip))
 
 
 def _layers(tensors: Mapping[str, NDArray[np.float32]], prefix: str) -> Layers:

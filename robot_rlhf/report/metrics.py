@@ -97,19 +97,17 @@ class SacUpdated(Metric, frozen=True, kw_only=True, tag="sac"):
     updates_per_second: Number
 
 
-Candidate: TypeAlias = Literal["policy", "clone", "chunked_clone"]
+Candidate: TypeAlias = Literal["policy", "clone"]
 
 
 class Evaluated(Metric, frozen=True, kw_only=True, tag="evaluation"):
-    """Autonomous episodes from fresh starts. `policy` says whose; `final` marks the run's last word;
-    `by_clone`: what was put to work as the policy was the clone in chunks."""
+    """Autonomous episodes from fresh starts. `policy` says whose; `final` marks the run's last word."""
 
     policy: Candidate
     episodes: int
     successes: int
     mean_length: float
     final: bool
-    by_clone: bool = False
 
     def __post_init__(self) -> None:
         if not 0 <= self.successes <= self.episodes:

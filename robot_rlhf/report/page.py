@@ -22,8 +22,7 @@ from robot_rlhf.report.statistics import correlation, wilson
 
 CANDIDATES: Mapping[Candidate, str] = {
     "policy": "Trained on all feedback",
-    "clone": "Cloned, single steps",
-    "chunked_clone": "Cloned, action chunks",
+    "clone": "Cloned, action chunks",
 }
 
 
@@ -66,8 +65,6 @@ def _headline(data: RunData) -> str:
         claim = f"{summary.success_rate:.0%} of fresh starts succeed"
         successes = round(summary.success_rate * summary.episodes)
         lead = _interval(successes, summary.episodes, summary.wilson_low, summary.wilson_high)
-        if summary.by_clone:
-            lead += " What was put to work is the clone in chunks: marks did not speak for the learned actor."
     elif verdict is not None:
         claim = f"{verdict.successes / verdict.episodes:.0%} of fresh starts succeed so far"
         low, high = wilson(verdict.successes, verdict.episodes)
@@ -96,11 +93,10 @@ def _cloning(data: RunData) -> str:
     verdicts = {candidate: data.records.verdict(candidate) for candidate in CANDIDATES}
     rows = [_candidate(CANDIDATES[candidate], verdict) for candidate, verdict in verdicts.items()]
     rates = {candidate: v.successes / v.episodes for candidate, v in verdicts.items() if v is not None}
-    clones = [rate for candidate, rate in rates.items() if candidate != "policy"]
     about = "Cloning has the same demonstrations and nothing else. Success is autonomous, from fresh starts."
-    if "policy" in rates and clones:
-        points = round(100 * (rates["policy"] - max(clones)))
-        about += f" All that came after them changed success by {points:+d} points over the better clone."
+    if "policy" in rates and "clone" in rates:
+        points = round(100 * (rates["policy"] - rates["clone"]))
+        about += f" All that came after them changed success by {points:+d} points over the clone."
     head = ("Policy", "", "Success", "95% interval", "Episodes", "Mean length")
     return section("What the feedback added", about, table(head, rows, strong=0))
 

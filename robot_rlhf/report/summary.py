@@ -26,8 +26,7 @@ class RewardSummary(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a run ended. Rates are of the final autonomous evaluation over `episodes` fresh starts;
     `operator_seconds` is time with a hand on something, `attended_seconds` time that had to be sat
-    through; `by_clone`: marks did not speak for the learned actor, so that the clone in chunks was put to
-    work; `feedback` counts what was given, by kind; `reward_model` is None where none was fitted."""
+    through; `feedback` counts what was given, by kind; `reward_model` is None where none was fitted."""
 
     task: str
     seed: int
@@ -42,7 +41,6 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     feedback: dict[Kind, int]
     reward_model: RewardSummary | None
     versions: dict[str, str]
-    by_clone: bool = False
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.wilson_low <= self.success_rate <= self.wilson_high <= 1.0:

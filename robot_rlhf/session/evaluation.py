@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,19 +20,6 @@ class Actor(Protocol):
     def reset(self) -> None: ...
 
     def act(self, obs: Float32) -> Float32: ...
-
-
-@dataclass(frozen=True)
-class Plain:
-    """A policy without memory."""
-
-    policy: Callable[[Float32], Float32]
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def act(self, obs: Float32) -> Float32:
-        return self.policy(obs)
 
 
 @dataclass(frozen=True)

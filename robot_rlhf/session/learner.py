@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import (
@@ -22,23 +24,42 @@ from robot_rlhf.feedback.types import (
 )
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
-from robot_rlhf.learning.cloning import ChunkedClone, clone_actor, moving_steps
+from robot_rlhf.learning.cloning import ChunkedClone, moving_steps
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
 from robot_rlhf.learning.snapshot import Snapshot
 from robot_rlhf.session.config import RunConfig
-from robot_rlhf.session.evaluation import Actor, Plain
+from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
+
+Float32 = NDArray[np.float32]
 
 
 class _Notes(msgspec.Struct, frozen=True, kw_only=True):
     """What of a learner is no tensor, as it stands in a checkpoint's metadata."""
 
-    cloned: bool
+    begun: bool
     fitted_at: int
-    chunked: int = 0
-    deploys_clone: bool = False
+    clones: int
+
+
+class CorrectedClone:
+    """The policy as it drives one arm: the clone, corrected by SAC's actor; the actor alone without one."""
+
+    def __init__(self, clone: ChunkedClone | None, sac: SAC, explore: bool) -> None:
+        self._clone, self._sac, self._explore = copy.copy(clone), sac, explore
+        self.reset()
+
+    def reset(self) -> None:
+        """A new episode begins."""
+        if self._clone is not None:
+            self._clone.reset()
+
+    def act(self, obs: Float32) -> Float32:
+        """The action (m,) for the observation (n,) of the running episode."""
+        base = None if self._clone is None else self._clone.act(obs)
+        return self._sac.act(obs, base, deterministic=not self._explore, averaged=not self._explore)
 
 
 _FLIPPED = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
@@ -55,25 +76,24 @@ class Learner:
         self.reward = RewardModel(obs_size, config.reward_model, seed_of(config.seed, Purpose.REWARD))
         self.sac = SAC(obs_size, action_size, config.sac, seed_of(config.seed, Purpose.POLICY))
         self.episodes: dict[int, Episode] = {}
-        self.chunked: ChunkedClone | None = None
-        """What `clone_in_chunks` made last."""
-        self.deploys_clone = config.policy == "clone"
-        """Whether that is what is put to work."""
-        self._chunked_fits = 0
-        self.cloned = False
+        self.clone: ChunkedClone | None = None
+        """The newest clone of what the operator drove."""
+        self.begun = False
+        """Whether reinforcement learning has begun, with that clone or with none."""
         self.fitted_at = -1
         """Online episodes there were at the last fit of the reward model."""
+        self._clones = 0
 
     @property
     def version(self) -> int:
         """Counts the policies that were made."""
-        return self._chunked_fits if self.config.policy == "clone" else self.sac.updates
+        return self._clones if self.config.policy == "clone" else self.sac.updates
 
-    def deployed(self) -> Actor:
-        """The policy as it is put to work."""
-        if self.deploys_clone and self.chunked is not None:
-            return self.chunked
-        return Plain(lambda obs: self.sac.act(obs, deterministic=True, averaged=True))
+    def policy(self, explore: bool) -> Actor:
+        """The policy that drives, as it explores or as it is put to work."""
+        if self.config.policy == "clone" and self.clone is not None:
+            return copy.copy(self.clone)
+        return CorrectedClone(self.clone, self.sac, explore)
 
     @property
     def ready(self) -> bool:
@@ -82,7 +102,8 @@ class Learner:
 
     def forget_episodes(self) -> None:
         """Let go of all episodes, to be told of them anew; what was learned stays."""
-        self.replay = Replay(self._obs_size, self._action_size)
+        base = None if self.clone is None else self.clone.along
+        self.replay = Replay(self._obs_size, self._action_size, base)
         self.episodes = {}
 
     def ingest(self, episode: Episode, task_reward: np.ndarray | None, imitate: bool) -> None:
@@ -98,17 +119,18 @@ class Learner:
         if task_reward is not None:
             self.replay.set_rewards(episode.id, task_reward * 2 - 1)
 
-    def clone(self, demonstrations: Sequence[Episode]) -> None:
-        """Start the policy as a clone of these episodes."""
+    def begin(self, demonstrations: Sequence[Episode]) -> None:
+        """Start the policy, as a clone of these episodes where there are any."""
         if demonstrations:
-            clone_policy(self.sac, demonstrations, self.config)
-        self.cloned = True
+            self.sac.normaliser.fit(np.concatenate([episode.obs[:-1] for episode in demonstrations]))
+            self.clone_again(demonstrations)
+        self.begun = True
 
-    def clone_in_chunks(self, episodes: Sequence[Episode]) -> None:
-        """Clone what the operator drove in these episodes into a policy of its own. Raises ValueError
-        where that is nothing."""
-        self.chunked = clone_in_chunks(self._obs_size, self._action_size, episodes, self.config)
-        self._chunked_fits += 1
+    def clone_again(self, episodes: Sequence[Episode]) -> None:
+        """Clone what the operator drove in these episodes. Raises ValueError where that is nothing."""
+        self.clone = make_clone(self._obs_size, self._action_size, episodes, self.config)
+        self.replay.rebase(self.clone.along)
+        self._clones += 1
 
     def refit(self, events: Sequence[Feedback], online: int) -> FitReport:
         """Fit the reward model on all evidence, score the replay anew and carry the critics along."""
@@ -131,22 +153,16 @@ class Learner:
 
     def snapshot(self) -> Snapshot:
         """The policy and the reward model as they are now, for a control loop."""
-        return Snapshot.of(self.sac.snapshot() | self.reward.snapshot())
+        clone = {} if self.clone is None else self.clone.snapshot()
+        return Snapshot.of(self.sac.snapshot() | clone | self.reward.snapshot())
 
     def save(self, path: Path) -> None:
         """Write everything but the episodes, which the store has."""
         tensors = {f"sac.{name}": value for name, value in self.sac.state().items()}
         tensors |= {f"reward.{name}": value for name, value in self.reward.state().items()}
-        if self.chunked is not None:
-            tensors |= {f"chunked.{name}": value for name, value in self.chunked.state().items()}
-        notes = msgspec.json.encode(
-            _Notes(
-                cloned=self.cloned,
-                fitted_at=self.fitted_at,
-                chunked=self._chunked_fits,
-                deploys_clone=self.deploys_clone,
-            )
-        )
+        if self.clone is not None:
+            tensors |= {f"clone.{name}": value for name, value in self.clone.state().items()}
+        notes = msgspec.json.encode(_Notes(begun=self.begun, fitted_at=self.fitted_at, clones=self._clones))
         checkpoint.save(path, tensors, {"learner": notes.decode(), "task": self.config.task})
 
     def load(self, path: Path) -> None:
@@ -157,31 +173,23 @@ class Learner:
             self.sac.load(_part(saved.tensors, "sac."))
             self.reward.load(_part(saved.tensors, "reward."))
             notes = msgspec.json.decode(saved.metadata.get("learner", "{}"), type=_Notes)
-            if chunked := _part(saved.tensors, "chunked."):
-                seed = seed_of(self.config.seed, Purpose.CHUNKED)
-                self.chunked = ChunkedClone(self._obs_size, self._action_size, self.config.clone, seed)
-                self.chunked.load(chunked)
+            if tensors := _part(saved.tensors, "clone."):
+                seed = seed_of(self.config.seed, Purpose.CLONE)
+                self.clone = ChunkedClone(self._obs_size, self._action_size, self.config.clone, seed)
+                self.clone.load(tensors)
+                self.replay.rebase(self.clone.along)
         except (CheckpointError, ValueError, RuntimeError, msgspec.DecodeError) as error:
             raise CheckpointError(f"checkpoint {path} does not fit this run: {error}") from error
-        self.cloned, self.fitted_at = notes.cloned, notes.fitted_at
-        self._chunked_fits, self.deploys_clone = notes.chunked, notes.deploys_clone
+        self.begun, self.fitted_at, self._clones = notes.begun, notes.fitted_at, notes.clones
 
 
-def clone_policy(sac: SAC, demonstrations: Sequence[Episode], config: RunConfig) -> None:
-    """Make a fresh policy a clone of these episodes."""
-    sac.normaliser.fit(np.concatenate([episode.obs[:-1] for episode in demonstrations]))
-    rng = generator(config.seed, Purpose.CLONE)
-    clone_actor(sac.actor, sac.normaliser, demonstrations, config.clone, rng)
-    sac.sync_average()
-
-
-def clone_in_chunks(
+def make_clone(
     obs_size: int, action_size: int, episodes: Sequence[Episode], config: RunConfig
 ) -> ChunkedClone:
-    """A clone in chunks of what the operator drove. Raises ValueError where that is nothing."""
-    chunked = ChunkedClone(obs_size, action_size, config.clone, seed_of(config.seed, Purpose.CHUNKED))
-    chunked.fit(episodes, generator(config.seed, Purpose.CHUNKED))
-    return chunked
+    """A clone of what the operator drove. Raises ValueError where that is nothing."""
+    clone = ChunkedClone(obs_size, action_size, config.clone, seed_of(config.seed, Purpose.CLONE))
+    clone.fit(episodes, generator(config.seed, Purpose.CLONE))
+    return clone
 
 
 def _part(tensors: Mapping[str, torch.Tensor], prefix: str) -> dict[str, torch.Tensor]:

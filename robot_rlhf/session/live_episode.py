@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.messages import Phase
 from robot_rlhf.feedback.types import Driver, Kind
-from robot_rlhf.learning.snapshot import Snapshot
+from robot_rlhf.learning.snapshot import Acting, Snapshot
 from robot_rlhf.session.drive import Drive
 from robot_rlhf.session.rollout import Recorder, TakenOver
 from sim.env import SPEED_M_S, EnvState, TaskEnv
@@ -51,6 +51,7 @@ class LiveEpisode:
         self._env, self._drive = env, drive
         self.id, self.role, self.seed, self.horizon = id, role, seed, horizon
         self.snapshot, self.policy, self._explore = snapshot, policy, explore
+        self._acting: Acting | None = None if snapshot is None else snapshot.begin(explore)
         self._saves = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
         scene = env.look()
         self._recorder = Recorder([env.task.observe(scene)], [scene.pack()])
@@ -87,11 +88,11 @@ class LiveEpisode:
     def begin_tick(self, now_ns: int) -> None:
         """A policy step begins: ask the policy, and let it act unless somebody else has the arm."""
         self._tick = tick = _Tick()
-        if self.role is Role.DEMONSTRATION or self.snapshot is None:
+        if self.role is Role.DEMONSTRATION or self._acting is None:
             return
         if self._saves and self._taken_over is None:
             tick.state = self._env.save()
-        tick.proposed = self.snapshot.act(self._recorder.obs[-1], self._explore)
+        tick.proposed = self._acting.act(self._recorder.obs[-1])
         if self._drive.resume(now_ns):
             tick.acted = self._env.act(tick.proposed)
 

@@ -84,8 +84,8 @@ class LockstepSession:
 
     def _learn_by_reward(self) -> None:
         study, watcher = self.study, self.study.watcher
-        if not self.learner.cloned:
-            study.clone()
+        if not self.learner.begun:
+            study.begin()
         while True:
             online = study.count(Role.ONLINE)
             self._fit_if_due(online)
@@ -104,9 +104,10 @@ class LockstepSession:
         study, watcher, schedule = self.study, self.study.watcher, self.config.schedule
         while True:
             online = study.count(Role.ONLINE)
-            if online % schedule.episodes_per_fit == 0 or self.learner.chunked is None:
+            if online % schedule.episodes_per_fit == 0 or not self.learner.begun:
                 watcher.phase("cloning")
-                self.learner.clone_in_chunks(study.driven())
+                self.learner.clone_again(study.driven())
+                self.learner.begun = True
             watcher.caught_up()
             if online >= schedule.episodes or study.is_spent:
                 return
@@ -189,13 +190,7 @@ class LockstepSession:
 
     def _policy(self, turn: Turn) -> Policy:
         """That policy, from the beginning of an episode."""
-        sac, chunked = self.learner.sac, self.learner.chunked
-        if turn is Turn.CLONE and chunked is not None:
-            chunked.reset()
-            return chunked.act
-        if turn is Turn.DEPLOY:
-            return lambda obs: sac.act(obs, deterministic=True, averaged=True)
-        return sac.act
+        return self.learner.policy(explore=turn is Turn.EXPLORE).act
 
     def _events_of(
         self, id: int, rollout: Rollout, stored: list[tuple[Episode, Recorder]], seed: int, turn: Turn
@@ -247,7 +242,6 @@ class LockstepSession:
                     self.store.book("press", PRESS_S, PRESS_S, episode.id)
         for one, recorder in stored:
             self.study.ingest(one, np.array(recorder.reward, np.float32), mark)
-        self.study.settle_deployed()
         self.study.watcher.episode(episode, mark)
 
     # -- preferences ---------------------------------------------------------------------------------

@@ -19,9 +19,8 @@ from robot_rlhf.feedback.store_codec import episodes_of
 from robot_rlhf.feedback.types import Kind, Outcome, Query, Segment, derived_id
 from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
-from robot_rlhf.learning.turns import is_proven
 from robot_rlhf.session.evaluation import Actor
-from robot_rlhf.session.learner import Learner, clone_in_chunks
+from robot_rlhf.session.learner import Learner, make_clone
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator
 
@@ -64,7 +63,6 @@ class Study:
         saved = run.latest_checkpoint()
         if saved is not None:
             self.learner.load(saved)
-            self.settle_deployed()
 
     # -- what there is ---------------------------------------------------------------------------------
 
@@ -120,15 +118,12 @@ class Study:
         return [*self.to_imitate(), *online]
 
     def deployed(self) -> Actor:
-        """The policy as it would be put to work at this moment: before reinforcement learning has begun, a
-        clone in chunks of what was shown so far."""
-        learner = self.learner
-        begun = learner.cloned if self.config.policy == "rl" else self.count(Role.ONLINE) > 0
-        shown = self.to_imitate()
-        if begun or not shown:
-            return learner.deployed()
-        size, axes = shown[0].obs.shape[1], shown[0].action.shape[1]
-        return clone_in_chunks(size, axes, shown, self.config)
+        """The policy as it would be put to work at this moment: before it has begun, a clone of what was
+        shown so far."""
+        learner, shown = self.learner, self.to_imitate()
+        if learner.begun or not shown:
+            return learner.policy(explore=False)
+        return make_clone(shown[0].obs.shape[1], shown[0].action.shape[1], shown, self.config)
 
     @property
     def is_spent(self) -> bool:
@@ -138,32 +133,10 @@ class Study:
 
     # -- what is due -----------------------------------------------------------------------------------
 
-    def clone(self) -> None:
+    def begin(self) -> None:
         """Start the policy as a clone of the demonstrations."""
         self.watcher.phase("cloning")
-        self.learner.clone(self.to_imitate())
-        self._clone_in_chunks()
-        self.settle_deployed()
-
-    def _clone_in_chunks(self) -> None:
-        """The clone that is put to work until marks speak for the actor, where there are marks."""
-        if self.config.policy == "rl" and Kind.OUTCOMES in self.kinds and self.to_imitate():
-            self.learner.clone_in_chunks(self.to_imitate())
-
-    def settle_deployed(self) -> None:
-        """See whether the clone or the actor is put to work now."""
-        if self.config.policy == "rl":
-            has_clone = self.learner.chunked is not None
-            self.learner.deploys_clone = has_clone and not is_proven(self._unaided())
-
-    def _unaided(self) -> list[bool]:
-        """Of each of the policy's marked episodes, in their order, whether it succeeded without help."""
-        marks = self.marks()
-        return [
-            marks[id] and not episode.operator_steps.any()
-            for id, episode in sorted(self.learner.episodes.items())
-            if episode.role is Role.ONLINE and id in marks
-        ]
+        self.learner.begin(self.to_imitate())
 
     def fit_due(self, online: int) -> bool:
         """Whether a round of pairs and a fit of the reward model are due after `online` policy episodes."""

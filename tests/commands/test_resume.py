@@ -152,7 +152,7 @@ def test_the_log_grows_as_if_nothing_had_happened(killed_run: KilledRun) -> None
     updates = [event.updates for event in events if isinstance(event, SacUpdated)]
     assert updates == sorted(set(updates))
     final = [event.policy for event in events if isinstance(event, Evaluated) and event.final]
-    assert final == ["policy", "clone", "chunked_clone"]
+    assert final == ["policy", "clone"]
     assert seconds >= lines[-1][0].wall_seconds
 
 
@@ -187,7 +187,7 @@ def test_killed_after_its_evaluation_it_evaluates_again_and_keeps_what_it_knows_
     assert after.feedback == before.feedback
     assert after.wall_seconds > before.wall_seconds
     final = [event for _, event in read_events(run_copy) if isinstance(event, Evaluated) and event.final]
-    assert [event.policy for event in final] == ["policy", "clone", "chunked_clone"]
+    assert [event.policy for event in final] == ["policy", "clone"]
 
 
 def test_a_finished_run_without_a_report_gets_one(run_copy: Path, capsys: Captured) -> None:

@@ -1,4 +1,4 @@
-"""What cloning fits, what it leaves out, and how the chunked policy carries its chunks out."""
+"""What cloning fits, what it leaves out, and how the clone carries its chunks out."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numpy.typing import NDArray
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Driver
 from robot_rlhf.learning.checkpoint import CheckpointError
-from robot_rlhf.learning.cloning import ChunkedClone, clone_actor, moving_steps, operator_runs
-from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
-from robot_rlhf.learning.sac import SAC
+from robot_rlhf.learning.cloning import ChunkedClone, CloneReport, moving_steps, operator_runs
+from robot_rlhf.learning.policy_config import CloneConfig
 
-SMALL = CloneConfig(hidden=32, steps=400, batch_size=64, learning_rate=3e-3, chunk=4, check_every=20)
+SMALL = CloneConfig(
+    obs_noise=0.0, hidden=32, steps=400, batch_size=64, learning_rate=3e-3, chunk=4, replan_every=4
+)
 STEPS = 20
 
 
@@ -41,44 +42,61 @@ def rng() -> np.random.Generator:
     return np.random.default_rng(0)
 
 
-def cloned(config: CloneConfig = SMALL, seed: int = 0) -> SAC:
-    sac = SAC(2, 4, SACConfig(hidden=32), seed)
-    sac.normaliser.fit(np.concatenate([episode.obs for episode in demos()]))
-    clone_actor(sac.actor, sac.normaliser, demos(), config, rng())
-    sac.sync_average()
-    return sac
+def fitted(episodes: list[Episode], config: CloneConfig = SMALL) -> tuple[ChunkedClone, CloneReport]:
+    clone = ChunkedClone(2, 4, config, 0)
+    return clone, clone.fit(episodes, rng())
 
 
-def test_the_actor_does_what_the_operator_did() -> None:
-    sac = cloned()
+def test_the_clone_does_what_the_operator_did() -> None:
+    clone, _ = fitted(demos())
     for x in (-0.7, 0.0, 0.7):
-        action = sac.act(np.array([x, 0.0], np.float32), deterministic=True, averaged=True)
-        assert action[:3] == pytest.approx([0.8 * x, 0.2, 0.0], abs=0.15)
+        clone.reset()
+        assert clone.act(np.array([x, 0.0], np.float32))[:3] == pytest.approx([0.8 * x, 0.2, 0.0], abs=0.15)
 
 
-def test_the_actor_explores_where_the_operators_actions_scatter() -> None:
-    """The gripper's command cannot be told from the observation here; the velocity can."""
-    sac = cloned()
-    with torch.no_grad():
-        _, log_std = sac.actor(sac.normaliser(torch.zeros(1, 2)))
-    assert log_std[0, 3] > log_std[0, :3].max() + 0.5
+def test_noise_on_the_observations_smooths_what_is_learned() -> None:
+    """A step from -1 to 1 in what the operator does, which noise blurs."""
+    episodes = []
+    for number in range(10):
+        plain = demo(number)
+        plain.action[:] = np.sign(plain.obs[:-1, :1])
+        episodes.append(plain)
+    near = np.array([0.1, 0.0], np.float32)
+    sharp, blurred = (
+        fitted(episodes, replace(SMALL, obs_noise=std, drop_idle=False))[0].act(near)[0] for std in (0.0, 1.0)
+    )
+    assert blurred < sharp - 0.2
 
 
 def test_cloning_repeats_under_the_same_seeds() -> None:
-    one, other = cloned().state(), cloned().state()
+    one, other = fitted(demos())[0].state(), fitted(demos())[0].state()
     assert all(torch.equal(one[name], other[name]) for name in one)
 
 
+def test_the_members_differ_and_their_mean_acts() -> None:
+    clone, _ = fitted(demos(), replace(SMALL, steps=20))
+    obs = np.array([0.3, -0.2], np.float32)
+    alone = []
+    for member in range(SMALL.members):
+        single = ChunkedClone(2, 4, replace(SMALL, members=1), 0)
+        state = {n: t for n, t in clone.state().items() if n.startswith("normaliser")}
+        prefix = f"members.{member}."
+        state |= {
+            n.replace(prefix, "members.0."): t for n, t in clone.state().items() if n.startswith(prefix)
+        }
+        single.load(state)
+        alone.append(single.act(obs))
+    assert clone.act(obs) == pytest.approx(np.mean(alone, axis=0), abs=1e-6)
+    assert np.std(alone, axis=0).max() > 1e-3
+
+
 def test_episodes_are_held_out_whole_and_only_when_there_are_enough() -> None:
-    sac = SAC(2, 4, SACConfig(hidden=32), 0)
     short = replace(SMALL, steps=20, drop_idle=False)
-    many = clone_actor(sac.actor, sac.normaliser, demos(10), replace(short, heldout_fraction=0.2), rng())
+    _, many = fitted(demos(10), replace(short, heldout_fraction=0.2))
     assert (many.examples, many.heldout_examples) == (10 * STEPS, 2 * STEPS)
     assert many.heldout_error is not None
     for count, fraction in ((4, 0.5), (10, 0.0)):
-        few = clone_actor(
-            sac.actor, sac.normaliser, demos(count), replace(short, heldout_fraction=fraction), rng()
-        )
+        _, few = fitted(demos(count), replace(short, heldout_fraction=fraction))
         assert (few.heldout_error, few.heldout_examples) == (None, 0)
 
 
@@ -90,8 +108,7 @@ def test_fitting_stops_early_when_the_held_out_error_rises() -> None:
         plain = demo(number)
         plain.action[:] = noise.uniform(-1, 1, plain.action.shape)
         episodes.append(plain)
-    sac = SAC(2, 4, SACConfig(hidden=64), 0)
-    report = clone_actor(sac.actor, sac.normaliser, episodes, replace(SMALL, patience=3, steps=2000), rng())
+    _, report = fitted(episodes, replace(SMALL, hidden=64, patience=3, steps=2000))
     assert report.steps < 1000
     assert report.heldout_error is not None and report.heldout_error < 0.5
 
@@ -99,18 +116,13 @@ def test_fitting_stops_early_when_the_held_out_error_rises() -> None:
 def test_only_the_operators_steps_are_cloned() -> None:
     takeover = demo(3, Role.ONLINE, [0] * 5 + [1] * 4 + [0] * 5 + [1] * 6)
     assert operator_runs(takeover) == [slice(5, 9), slice(14, 20)]
-    sac = SAC(2, 4, SACConfig(hidden=32), 0)
-    report = clone_actor(sac.actor, sac.normaliser, [takeover], replace(SMALL, steps=1), rng())
-    assert report.examples == 10
+    assert fitted([takeover], replace(SMALL, steps=1))[1].examples == 10
 
 
 @pytest.mark.parametrize(
     "episodes", [[], [demo(0, Role.COUNTERFACTUAL)], [demo(0, Role.ONLINE, [0] * STEPS)]]
 )
 def test_nothing_to_clone_is_said(episodes: list[Episode]) -> None:
-    sac = SAC(2, 4, SACConfig(hidden=32), 0)
-    with pytest.raises(ValueError, match="nothing to clone"):
-        clone_actor(sac.actor, sac.normaliser, episodes, SMALL, rng())
     with pytest.raises(ValueError, match="nothing to clone"):
         ChunkedClone(2, 4, SMALL, 0).fit(episodes, rng())
 
@@ -134,10 +146,11 @@ class Scripted(ChunkedClone):
 
     calls = 0
 
-    def _chunk(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.calls += 1
-        chunk = (self.calls - 1) * 10 + np.arange(4)
-        return (chunk[:, None] / 1000).astype(np.float32)
+    def _chunks(self, obs: NDArray[np.float32]) -> NDArray[np.float32]:
+        first = 10 * np.arange(self.calls, self.calls + len(obs))
+        self.calls += len(obs)
+        places = first[:, None] + np.arange(self.config.replan_every)
+        return (places[..., None] / 1000).astype(np.float32)
 
 
 def run(policy: ChunkedClone, steps: int) -> list[float]:
@@ -151,21 +164,17 @@ def test_chunks_are_carried_out_as_far_as_wanted_then_planned_anew() -> None:
     assert run(policy, 2) == [30, 31]
 
 
-def test_ensembling_averages_what_all_live_chunks_say_of_this_step() -> None:
-    policy = Scripted(1, 1, replace(SMALL, ensemble_decay=0.0), 0)
-    by_step = [[10 * made + step - made for made in range(max(0, step - 3), step + 1)] for step in range(6)]
-    assert run(policy, 6) == pytest.approx([np.mean(said) for said in by_step], abs=1e-3)
+@pytest.mark.parametrize("replan_every", [1, 3, 4])
+def test_along_an_episode_it_says_what_it_would_have_done(replan_every: int) -> None:
+    clone, _ = fitted(demos(), replace(SMALL, steps=20, replan_every=replan_every))
+    obs = demo(5).obs
+    for steps in (0, 1, 5, len(obs)):
+        clone.reset()
+        acted = np.array([clone.act(row) for row in obs[:steps]]).reshape(-1, 4)
+        assert clone.along(obs[:steps]) == pytest.approx(acted, abs=1e-6)
 
 
-def test_older_chunks_count_less_and_none_outlives_its_episode() -> None:
-    policy = Scripted(1, 1, replace(SMALL, ensemble_decay=50.0), 0)
-    assert run(policy, 3) == [0, 10, 20]
-    policy.reset()
-    policy.calls = 0
-    assert run(policy, 1) == [0]
-
-
-def test_the_chunked_policy_foresees_the_next_actions() -> None:
+def test_the_clone_foresees_the_next_actions() -> None:
     """On a straight path the next actions follow from the place."""
     episodes = []
     for number in range(8):
@@ -174,25 +183,25 @@ def test_the_chunked_policy_foresees_the_next_actions() -> None:
         plain.action[:] = 0.0
         plain.action[:, 0] = 0.9 * np.sin(3 * plain.obs[:-1, 0])
         episodes.append(plain)
-    policy = ChunkedClone(2, 4, replace(SMALL, replan_every=4, drop_idle=False), 0)
+    policy = ChunkedClone(2, 4, replace(SMALL, drop_idle=False), 0)
     policy.fit(episodes, rng())
     source = episodes[0]
     ahead = [float(policy.act(source.obs[8])[0]) for _ in range(4)]  # the same observation, four steps on
     assert ahead == pytest.approx(source.action[8:12, 0].tolist(), abs=0.1)
 
 
-def test_the_chunked_policy_is_restored_exactly() -> None:
+def test_the_clone_is_restored_exactly() -> None:
     policy = ChunkedClone(2, 4, replace(SMALL, steps=20), 0)
     policy.fit(demos(), rng())
     other = ChunkedClone(2, 4, SMALL, 1)
     other.load(policy.state())
     obs = np.array([0.3, -0.2], np.float32)
     assert (policy.act(obs) == other.act(obs)).all()
-    with pytest.raises(CheckpointError, match="chunked clone: tensor"):
+    with pytest.raises(CheckpointError, match="clone: tensor"):
         ChunkedClone(3, 4, SMALL, 1).load(policy.state())
 
 
-def test_the_chunked_policy_refuses_other_shapes_and_nan() -> None:
+def test_the_clone_refuses_other_shapes_and_nan() -> None:
     policy = ChunkedClone(2, 4, SMALL, 0)
     with pytest.raises(ValueError, match="obs has shape"):
         policy.act(np.zeros((1, 2), np.float32))

@@ -14,7 +14,7 @@ from torch import Tensor
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Driver
 from robot_rlhf.learning.checkpoint import CheckpointError, load, save
-from robot_rlhf.learning.networks import CriticEnsemble, GaussianActor, Normaliser
+from robot_rlhf.learning.networks import CriticEnsemble, Normaliser, ResidualActor
 from robot_rlhf.learning.policy_config import SACConfig
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.sac import SAC
@@ -170,7 +170,7 @@ def test_carrying_the_scale_changes_values_and_temperature_exactly() -> None:
     old, new = RewardScale(0.3, 0.8), RewardScale(-0.1, 0.2)
     obs, action = torch.linspace(-1, 1, 9)[:, None], torch.linspace(1, -1, 9)[:, None]
     before, temperature = sac.values(obs, action).double(), sac.temperature
-    target = sac._target(sac.normaliser(obs), action).double()
+    target = sac._target(sac._inputs(obs, None), action).double()
     sac.carry_scale(old, new)
 
     def carried(value: Tensor) -> Tensor:
@@ -178,7 +178,7 @@ def test_carrying_the_scale_changes_values_and_temperature_exactly() -> None:
 
     assert torch.allclose(sac.values(obs, action).double(), carried(before), rtol=1e-5, atol=1e-5)
     assert torch.allclose(
-        sac._target(sac.normaliser(obs), action).double(), carried(target), rtol=1e-5, atol=1e-5
+        sac._target(sac._inputs(obs, None), action).double(), carried(target), rtol=1e-5, atol=1e-5
     )
     assert sac.temperature == pytest.approx(temperature * old.std / new.std)
 
@@ -280,13 +280,22 @@ def test_actions_have_the_shape_of_their_observations_and_are_bounded() -> None:
     assert np.abs(many).max() <= 1.0
 
 
-def test_synchronising_makes_the_averaged_actor_the_actor() -> None:
-    sac = SAC(1, 1, SMALL, seed=0)
+def test_it_starts_as_its_base_and_can_turn_it_round() -> None:
+    sac = SAC(3, 2, SMALL, seed=0)
+    obs = np.random.default_rng(0).normal(size=(50, 3)).astype(np.float32)
+    base = np.random.default_rng(1).uniform(-1, 1, (50, 2)).astype(np.float32)
+    assert np.abs(sac.act(obs, base, deterministic=True) - base).max() < 0.05
     with torch.no_grad():
-        sac.actor.trunk.biases[-1][0] = 2.0
-    assert act(sac, 0.3, averaged=True) != act(sac, 0.3, averaged=False)
-    sac.sync_average()
-    assert act(sac, 0.3, averaged=True) == act(sac, 0.3, averaged=False)
+        sac.actor.trunk.biases[-1][:2] = -5.0
+    assert sac.act(obs, np.ones((50, 2), np.float32), deterministic=True).max() < -0.9
+
+
+def test_critics_see_what_the_base_would_do() -> None:
+    sac = SAC(1, 1, SMALL, seed=0)
+    obs, action = torch.zeros(2, 1), torch.zeros(2, 1)
+    one, other = sac.values(obs, action, torch.tensor([[-1.0], [1.0]]))[0].tolist()
+    assert one != other
+    assert sac.values(obs, action)[0, 0] == sac.values(obs, action, torch.zeros(2, 1))[0, 0]
 
 
 def test_the_log_density_is_that_of_the_squashed_gaussian() -> None:
@@ -294,14 +303,14 @@ def test_the_log_density_is_that_of_the_squashed_gaussian() -> None:
     mean = torch.tensor([[0.0, 2.0], [-3.0, 0.5]], dtype=torch.float64, requires_grad=True)
     log_std = torch.tensor([[0.1, -1.0], [0.5, -3.0]], dtype=torch.float64, requires_grad=True)
     noise = torch.tensor([[0.3, -1.0], [1.5, 2.0]], dtype=torch.float64)
-    action, log_prob = GaussianActor.squash(mean, log_std, noise)
+    action, log_prob = ResidualActor.squash(mean, log_std, noise)
     base = torch.distributions.Normal(mean, log_std.exp())
     squashed = torch.distributions.TransformedDistribution(base, torch.distributions.TanhTransform())
     assert torch.allclose(log_prob, squashed.log_prob(action).sum(-1))
-    assert torch.allclose(GaussianActor.log_prob(mean, log_std, action.clamp(-0.99, 0.99)),
+    assert torch.allclose(ResidualActor.log_prob(mean, log_std, action.clamp(-0.99, 0.99)),
                           squashed.log_prob(action.clamp(-0.99, 0.99)).sum(-1))  # fmt: skip
-    assert torch.autograd.gradcheck(lambda m, s: GaussianActor.squash(m, s, noise), (mean, log_std))
-    far = GaussianActor.squash(torch.tensor([[60.0]]), torch.tensor([[0.0]]), torch.tensor([[0.0]]))[1]
+    assert torch.autograd.gradcheck(lambda m, s: ResidualActor.squash(m, s, noise), (mean, log_std))
+    far = ResidualActor.squash(torch.tensor([[60.0]]), torch.tensor([[0.0]]), torch.tensor([[0.0]]))[1]
     assert far.item() == pytest.approx(2 * 60.0 - 2 * math.log(2.0) - 0.5 * math.log(2 * math.pi), rel=1e-5)
 
 

@@ -11,7 +11,8 @@ import torch
 
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Driver, Outcome
-from robot_rlhf.learning.policy_config import SACConfig
+from robot_rlhf.learning.cloning import ChunkedClone
+from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
 from robot_rlhf.learning.reward_config import RewardConfig
 from robot_rlhf.learning.reward_model import RewardModel
 from robot_rlhf.learning.sac import SAC
@@ -59,10 +60,28 @@ def make_reward() -> RewardModel:
     return model
 
 
+def make_clone() -> ChunkedClone:
+    rng = np.random.default_rng(2)
+    obs = rng.normal(0.0, 2.0, (21, OBS)).astype(np.float32)
+    action = rng.uniform(-1, 1, (20, ACTION)).astype(np.float32)
+    driver = np.full(20, Driver.OPERATOR, np.uint8)
+    scenes = np.zeros((21, 5), np.float32)
+    shown = Episode(0, Role.DEMONSTRATION, "reach", 0, 0, obs, action, action, driver, scenes, False, True)
+    clone = ChunkedClone(OBS, ACTION, CloneConfig(hidden=16, steps=20, chunk=4, replan_every=3), seed=5)
+    clone.fit([shown], rng)
+    return clone
+
+
 @pytest.fixture(scope="module")
 def taken() -> tuple[SAC, RewardModel, Snapshot]:
     sac, reward = make_sac(), make_reward()
     return sac, reward, Snapshot.of(sac.snapshot() | reward.snapshot())
+
+
+def driven(snapshot: Snapshot, obs: np.ndarray, seed: int | None = None) -> np.ndarray:
+    """What it does along an episode (N, m)."""
+    acting = snapshot.begin(None if seed is None else np.random.default_rng(seed))
+    return np.stack([acting.act(row) for row in obs])
 
 
 def rows(count: int) -> np.ndarray:
@@ -73,14 +92,23 @@ def test_it_does_what_the_averaged_actor_does(taken: tuple[SAC, RewardModel, Sna
     sac, _, snapshot = taken
     obs = rows(200)
     wanted = sac.act(obs, deterministic=True, averaged=True)
-    assert np.abs(snapshot.act(obs, None) - wanted).max() < 1e-5
+    assert np.abs(driven(snapshot, obs) - wanted).max() < 1e-5
     assert np.abs(wanted - sac.act(obs, deterministic=True)).max() > 1e-3, "the two actors must differ here"
+
+
+def test_it_corrects_the_clone_as_the_averaged_actor_does(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
+    sac, clone, obs = taken[0], make_clone(), rows(8)
+    snapshot = Snapshot.from_bytes(Snapshot.of(sac.snapshot() | clone.snapshot()).to_bytes())
+    wanted = sac.act(obs, clone.along(obs), deterministic=True, averaged=True)
+    assert np.abs(driven(snapshot, obs) - wanted).max() < 1e-5
+    alone = sac.act(obs, deterministic=True, averaged=True)
+    assert np.abs(wanted - alone).max() > 0.05, "the clone must matter here"
 
 
 def test_it_explores_as_the_actor_does(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
     sac, _, snapshot = taken
     obs = np.tile(rows(1), (4000, 1))
-    ours = np.arctanh(np.clip(snapshot.act(obs, np.random.default_rng(0)), -0.999999, 0.999999))
+    ours = np.arctanh(np.clip(driven(snapshot, obs, seed=0), -0.999999, 0.999999))
     theirs = np.arctanh(np.clip(sac.act(obs), -0.999999, 0.999999))
     assert np.allclose(ours.mean(0), theirs.mean(0), atol=0.1)
     assert np.allclose(ours.std(0), theirs.std(0), rtol=0.1)
@@ -100,7 +128,7 @@ def test_it_survives_the_wire(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
     snapshot = taken[2]
     again = Snapshot.from_bytes(snapshot.to_bytes())
     assert again.version == snapshot.version
-    assert np.array_equal(again.act(rows(5), None), snapshot.act(rows(5), None))
+    assert np.array_equal(driven(again, rows(5)), driven(snapshot, rows(5)))
 
 
 def test_before_the_first_fit_it_has_no_opinion() -> None:

@@ -147,8 +147,7 @@ def _fill_metrics(log: MetricsLog, rng: np.random.Generator) -> None:
             log.write(at, _evaluated("policy", 20, successes, final=False))
     end = moment(EPISODES)
     log.write(end, _evaluated("policy", 100, 94, final=True))
-    log.write(end, _evaluated("clone", 100, 47, final=True))
-    log.write(end, _evaluated("chunked_clone", 100, 61, final=True))
+    log.write(end, _evaluated("clone", 100, 61, final=True))
 
 
 def _evaluated(policy: Candidate, episodes: int, successes: int, final: bool) -> Evaluated:

@@ -45,7 +45,6 @@ def test_the_file_has_exactly_the_promised_fields(tmp_path: Path) -> None:
         "feedback",
         "reward_model",
         "versions",
-        "by_clone",
     ]
     assert set(written["feedback"]) == {
         "demonstrations",

@@ -506,9 +506,9 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_and_leaves_no_physics_behind
     [
         (lambda tensors, notes: tensors.pop("reward.scale"), "scale"),
         (lambda tensors, notes: tensors.pop("sac.updates"), "updates"),
-        (lambda tensors, notes: notes.pop("learner"), "cloned"),
+        (lambda tensors, notes: notes.pop("learner"), "begun"),
         (lambda tensors, notes: notes.update(learner="{"), "JSON|truncated"),
-        (lambda tensors, notes: notes.update(learner='{"cloned": 3, "fitted_at": 0}'), "cloned"),
+        (lambda tensors, notes: notes.update(learner='{"begun": 3, "fitted_at": 0}'), "begun"),
     ],
 )
 def test_whatever_does_not_fit_of_a_checkpoint_is_named(
@@ -546,9 +546,9 @@ def test_a_clone_is_made_anew_of_what_was_taken_over_and_survives_the_disk(
     first = next(iter(online.values()))
     obs = first.obs[0]
     again = Learner(config, len(obs), first.action.shape[1])
-    again.clone_in_chunks([*ended.episodes(Role.DEMONSTRATION).values(), *online.values()])
-    assert again.chunked is not None
-    assert learner.deployed().act(obs) == pytest.approx(again.chunked.act(obs), abs=1e-6)
+    again.clone_again([*ended.episodes(Role.DEMONSTRATION).values(), *online.values()])
+    acts = [one.policy(explore=False).act(obs) for one in (learner, again)]
+    assert acts[0] == pytest.approx(acts[1], abs=1e-6)
 
 
 def test_a_run_ends_with_the_operators_time_and_its_curve_has_the_points_asked_for(
