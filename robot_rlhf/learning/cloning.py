@@ -233,7 +233,8 @@ def _fit(
         optimizer.zero_grad()
         error(train_obs[rows] + torch.from_numpy(noise), train.action[rows], train.valid[rows]).backward()
         optimizer.step()
-        if len(heldout_obs) and (step % config.check_every == 0 or step == config.steps):
+        looks = step >= config.min_steps and step % config.check_every == 0
+        if len(heldout_obs) and (looks or step == config.steps):
             with torch.no_grad():
                 now = error(heldout_obs, heldout.action, heldout.valid).item()
             if now < best_error:

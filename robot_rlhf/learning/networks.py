@@ -185,8 +185,11 @@ class ResidualActor(nn.Module):
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n + m) -> mean (B, m) and log standard deviation (B, m), both before the tanh."""
         residual, raw = self.trunk(inputs).chunk(2, -1)
-        base = torch.atanh(inputs[..., -self.action_size :].clamp(-BASE_EDGE, BASE_EDGE))
-        return base + residual, self._middle + self._half * raw.tanh()
+        return self.base_mean(inputs) + residual, self._middle + self._half * raw.tanh()
+
+    def base_mean(self, inputs: Tensor) -> Tensor:
+        """(B, n + m) -> the base's action before the tanh (B, m)."""
+        return torch.atanh(inputs[..., -self.action_size :].clamp(-BASE_EDGE, BASE_EDGE))
 
     def mode(self, inputs: Tensor) -> Tensor:
         """(B, n + m) -> the deterministic action tanh(mean), (B, m)."""

@@ -113,6 +113,8 @@ class CloneConfig:
     """Networks in the ensemble, whose mean acts."""
     steps: int = 3_000
     """Gradient steps at most."""
+    min_steps: int = 100
+    """Gradient steps before the held-out error may stop or choose anything."""
     batch_size: int = 256
     """Examples a gradient step."""
     learning_rate: float = 1e-3

@@ -89,7 +89,9 @@ class SAC:
         """The action (m,) for an observation (n,) and what the base would do (m,), or (N, m) for (N, n) and
         (N, m), in [-1, 1].
 
-        `deterministic` takes the squashed mean instead of a sample; `averaged` asks the averaged actor.
+        Of the actor's proposal and the base's the one is taken that the slow critics find better, since a
+        young actor loses what its base can do (Hu et al. 2024, IBRL). `deterministic` takes the squashed mean
+        instead of a sample around it; `averaged` asks the averaged actor.
         Raises ValueError for another shape and FloatingPointError rather than return a NaN.
         """
         if obs.shape[-1] != self.obs_size or obs.ndim not in (1, 2):
@@ -97,15 +99,22 @@ class SAC:
             raise ValueError(f"obs has shape {obs.shape}, expected ({size},) or (N, {size})")
         actor = self._average if averaged else self.actor
         with torch.no_grad():
-            rows = self._inputs(_rows(obs), None if base is None else _rows(base))
-            if deterministic:
-                action = actor.mode(rows)
-            else:
-                action, _ = actor.sample(rows, self._noise(len(rows)))
+            inputs = self._inputs(_rows(obs), None if base is None else _rows(base))
+            mean, log_std = actor(inputs)
+            if base is not None:
+                mean = self._better(inputs, mean, actor.base_mean(inputs))
+            if not deterministic:
+                mean = torch.addcmul(mean, log_std.exp(), self._noise(len(mean)))
+            action = torch.tanh(mean)
         result: NDArray[np.float32] = action.numpy().reshape(*obs.shape[:-1], self.action_size)
         if not np.isfinite(result).all():
             raise FloatingPointError(f"the policy answered {result.tolist()} to observation {obs.tolist()}")
         return result
+
+    def _better(self, inputs: Tensor, one: Tensor, other: Tensor) -> Tensor:
+        """Of two actions before the tanh, (B, m) each, the one with the larger least value; else `one`."""
+        values = [self._target(inputs, torch.tanh(mean)).amin(0) for mean in (one, other)]
+        return torch.where((values[1] > values[0]).unsqueeze(-1), other, one)
 
     def _inputs(self, obs: Tensor, base: Tensor | None) -> Tensor:
         """What the networks see: raw observations (B, n) normalised, and the base's actions (B, m)."""
@@ -182,6 +191,11 @@ class SAC:
             for part, tensors in (("weights", actor.trunk.weights), ("biases", actor.trunk.biases)):
                 for layer, tensor in enumerate(tensors):
                     arrays[f"{name}.{part}.{layer}"] = np.ascontiguousarray(tensor.detach().numpy().T).copy()
+        *hidden, (weight, bias) = zip(self._target.weights, self._target.biases, strict=True)
+        layers = [*hidden, (weight.mT, bias.unsqueeze(-1))]  # the last is kept as a row: see CriticEnsemble
+        for layer, (weight, bias) in enumerate(layers):
+            arrays[f"critic.weights.{layer}"] = np.ascontiguousarray(weight.detach().numpy()).copy()
+            arrays[f"critic.biases.{layer}"] = bias.detach().numpy().copy()
         return arrays
 
     def state(self) -> Tensors:

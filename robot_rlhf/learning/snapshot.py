@@ -1,7 +1,8 @@
 """A policy as the control loop runs it: plain arrays, no torch, swapped whole between two steps.
 
-It holds the clone, the explorer and the averaged actor that correct it, and the reward model that judged
-them, and computes with NumPy what `cloning.py`, `networks.py` and `reward_network.py` compute.
+It holds the clone, the explorer and the averaged actor that correct it, the slow critics that choose between
+clone and correction, and the reward model that judged them, and computes with NumPy what `cloning.py`,
+`networks.py` and `reward_network.py` compute.
 """
 
 from __future__ import annotations
@@ -49,6 +50,7 @@ class Snapshot:
     clone: Layers | None
     explorer: Layers
     deployed: Layers
+    critic: Layers
     judge: Layers | None
 
     @staticmethod
@@ -66,6 +68,7 @@ class Snapshot:
                 clone,
                 _layers(tensors, "explorer."),
                 _layers(tensors, "deployed."),
+                _layers(tensors, "critic."),
                 judge,
             )
         except (KeyError, ValueError) as error:
@@ -115,9 +118,16 @@ class Acting:
         actor = snapshot.deployed if rng is None else snapshot.explorer
         size = actor.biases[-1].shape[-1] // 2
         base = self._base(obs, size)
-        residual, raw = np.split(actor(np.concatenate([_normalised(t, "obs", obs), base])), 2)
+        inputs = np.concatenate([_normalised(t, "obs", obs), base])
+        residual, raw = np.split(actor(inputs), 2)
         edge = t["base_edge"]
-        mean = np.arctanh(np.clip(base, -edge, edge)) + residual
+        plain = np.arctanh(np.clip(base, -edge, edge))
+        mean = plain + residual
+        if snapshot.clone is not None:
+            both = np.tanh(np.stack([mean, plain]))
+            seen = np.concatenate([np.broadcast_to(inputs, (2, len(inputs))), both], axis=1)
+            corrected, uncorrected = snapshot.critic(seen[None])[..., 0].min(axis=0)
+            mean = plain if uncorrected > corrected else mean
         if rng is not None:
             middle, half = t["log_std"]
             mean = mean + np.exp(middle + half * np.tanh(raw)) * rng.standard_normal(mean.shape)

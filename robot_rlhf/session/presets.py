@@ -10,11 +10,11 @@ from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
 def preset(task: str) -> RunConfig:
     """The tuned config of a task; a task without one gets the defaults."""
-    if task == "reach":  # a thousand steps in all, so a short warm-up and a short average
+    if task == "reach":  # a thousand steps in all, so a shorter warm-up and a shorter average
         return RunConfig(
             task=task,
             schedule=ScheduleConfig(episodes=16, pairs_first=6, pairs_last=1, pairs_decay=0.8),
-            sac=SACConfig(critic_warmup_updates=400, actor_average=0.99),
+            sac=SACConfig(critic_warmup_updates=800, actor_average=0.998),
         )
     if task == "push":
         return RunConfig(

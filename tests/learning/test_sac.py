@@ -287,7 +287,23 @@ def test_it_starts_as_its_base_and_can_turn_it_round() -> None:
     assert np.abs(sac.act(obs, base, deterministic=True) - base).max() < 0.05
     with torch.no_grad():
         sac.actor.trunk.biases[-1][:2] = -5.0
-    assert sac.act(obs, np.ones((50, 2), np.float32), deterministic=True).max() < -0.9
+        inputs = sac._inputs(torch.from_numpy(obs), torch.ones(50, 2))
+        assert sac.actor.mode(inputs).max() < -0.9
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_of_the_base_and_its_correction_the_better_one_is_taken(
+    sign: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sac = SAC(1, 1, SMALL, seed=0)
+    with torch.no_grad():
+        sac.actor.trunk.weights[-1].zero_()
+        sac.actor.trunk.biases[-1][0] = 0.3
+    monkeypatch.setattr(type(sac._target), "forward", lambda critic, inputs, action: sign * action.mT)
+    obs, base = np.zeros((2, 1), np.float32), np.array([[-0.5], [0.5]], np.float32)
+    corrected = np.tanh(np.arctanh(base) + 0.3)
+    assert sac.act(obs, base, deterministic=True) == pytest.approx(corrected if sign > 0 else base)
+    assert sac.act(obs, None, deterministic=True) == pytest.approx(np.tanh(np.full((2, 1), 0.3)))
 
 
 def test_critics_see_what_the_base_would_do() -> None:
