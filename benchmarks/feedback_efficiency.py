@@ -17,6 +17,7 @@ is the mean height of a curve from 0 to 600 operator seconds, 0 before its first
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import os
 import platform
@@ -67,6 +68,7 @@ MODES: dict[str, list[str]] = {
         *("--schedule.episodes", "36"),
     ],
     "task_reward": ["--reward", "task"],
+    "noisy": ["--simulated.kind", "noisy"],
     "shuffled": ["--labels", "shuffled"],
     **{f"no_{kind}": without(kind) for kind in KINDS},
 }
@@ -135,6 +137,19 @@ def all_cells(quick: bool, seeds: int, other_seeds: int) -> list[Cell]:
     return cells + [Cell("pick_cube", mode, seed) for seed in range(other_seeds) for mode in ablations]
 
 
+@functools.cache
+def code_version() -> str:
+    """The commit that is measured, with a + where the code differs from it; empty where git does not know."""
+
+    def git(*words: str) -> subprocess.CompletedProcess[str]:
+        here = Path(__file__).resolve().parents[1]
+        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=here, check=False)
+
+    changed = git("diff", "--quiet", "HEAD", "--", "robot_rlhf", "sim", "hardware").returncode != 0
+    commit = git("rev-parse", "--short", "HEAD").stdout.strip()
+    return f"{commit}+" if commit and changed else commit
+
+
 def run_cell(cell: Cell, runs: Path) -> list[dict[str, Any]]:
     """Train; one row for each point of the curve, the end included."""
     out = runs / cell.key.replace(":", "-")
@@ -147,12 +162,14 @@ def run_cell(cell: Cell, runs: Path) -> list[dict[str, Any]]:
     if done.returncode:
         raise RuntimeError(f"{cell.key} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")
     rows = []
+    commit = code_version()
     for line in (out / "metrics.jsonl").read_text().splitlines():
         event = json.loads(line)
         if event["event"] == "evaluation" and event["policy"] == "policy":
             rows.append(
                 {
                     "key": cell.key,
+                    "commit": commit,
                     "task": cell.task,
                     "mode": cell.mode,
                     "seed": cell.seed,

@@ -1,4 +1,4 @@
-"""The picture of the five likelihoods in docs/method.md, drawn by the functions that the reward is fitted with.
+"""The picture of the five likelihoods in docs/method.md, drawn by the functions that fit the reward.
 
 python benchmarks/likelihood_picture.py docs/pictures/likelihoods.png
 """
