@@ -23,18 +23,18 @@ _GATHER_BATCHES = 16  # batches gathered from the arrays at once
 
 
 class Batch(NamedTuple):
-    """Transitions as float32 tensors: obs and next_obs (B, n), action (B, m), what the base would do there
-    and next, base and next_base (B, m), reward and terminated (B,); `operator` (B,) bool is True where the
-    operator drove, and those rows come first."""
+    """Transitions as float32 tensors: obs and next_obs (B, n), action (B, m), reward and terminated (B,);
+    `operator` (B,) bool is True where the operator drove, and those rows come first. `base` and `next_base`
+    (B, m) are what the base policy would do there and next; None without one."""
 
     obs: Tensor
-    base: Tensor
     action: Tensor
     reward: Tensor
     next_obs: Tensor
-    next_base: Tensor
     terminated: Tensor
     operator: Tensor
+    base: Tensor | None = None
+    next_base: Tensor | None = None
 
 
 class _Rows:
@@ -69,7 +69,7 @@ class Replay:
     its next observation is the row behind it and so always of the same episode. Only an episode that
     ended its task ends with a termination; one that ran out of time does not. Rewards come from one
     source: `score` (a reward model, versioned) or `set_rewards` (given numbers). What the base policy would
-    do is worked out once an episode; without a base it is zeros.
+    do is worked out once an episode.
     """
 
     def __init__(self, obs_size: int, action_size: int, base: Base | None = None) -> None:
@@ -223,13 +223,12 @@ class Replay:
         place = self._place.values[rows]
         columns = (
             self._obs.values[place],
-            self._base.values[place],
             self._action.values[rows],
             self._reward.values[rows],
             self._obs.values[place + 1],
-            self._base.values[place + 1],
             self._terminated.values[rows],
             self._operator.values[rows],
+            *(() if self._base_policy is None else (self._base.values[place], self._base.values[place + 1])),
         )
         for batch in zip(*(torch.from_numpy(column) for column in columns), strict=True):
             yield Batch(*batch)

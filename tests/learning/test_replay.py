@@ -200,7 +200,9 @@ def test_an_empty_replay_says_so() -> None:
 def test_the_same_rng_draws_the_same_batches() -> None:
     replay = filled([(7, False, [True] * 3 + [False] * 4)])
     first, second = draw(replay, seed=3), draw(replay, seed=3)
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
+    assert all(
+        torch.equal(a, b) for a, b in zip(first, second, strict=True) if a is not None and b is not None
+    )
     assert not torch.equal(first.obs, draw(replay, seed=4).obs)
 
 
@@ -211,3 +213,37 @@ def test_the_replay_keeps_its_own_copy() -> None:
     replay.score(place, 1)
     source.obs[:] = -1.0
     assert (draw(replay).obs >= 0.0).all()
+
+
+def test_what_the_base_would_do_goes_with_its_observation_whenever_it_comes() -> None:
+    """A base that says what was seen first in the episode: the batch must not mix episodes up."""
+
+    def base(obs: np.ndarray) -> np.ndarray:
+        return np.repeat(obs[:1, :1], len(obs), axis=0) + np.arange(len(obs), dtype=np.float32)[:, None] / 100
+
+    early, late = Replay(1, 1, base), Replay(1, 1)
+    for replay in (early, late):
+        for number, steps in ((1, 5), (2, 9), (3, 1)):
+            replay.add(walk(number, steps))
+    without = scored(late).sample(64, 0.5, np.random.default_rng(0))
+    assert without.base is None and without.next_base is None
+    late.rebase(base)
+    for replay in (early, late):
+        batch = scored(replay).sample(64, 0.5, np.random.default_rng(0))
+        assert batch.base is not None and batch.next_base is not None
+        # here the base says what was seen, so it belongs to the right row where both are equal
+        np.testing.assert_allclose(batch.base, batch.obs, atol=1e-5)
+        np.testing.assert_allclose(batch.next_base, batch.next_obs, atol=1e-5)
+
+
+def walk(number: int, steps: int) -> Episode:
+    """An episode whose observation is its number and, in hundredths, the step."""
+    obs = (number + np.arange(steps + 1) / 100).astype(np.float32)[:, None]
+    action, driver = np.zeros((steps, 1), np.float32), np.zeros(steps, np.uint8)
+    scenes = np.zeros((steps + 1, 1), np.float32)
+    return Episode(number, Role.ONLINE, "t", 0, 0, obs, action, action, driver, scenes, False, True)
+
+
+def scored(replay: Replay) -> Replay:
+    replay.score(lambda obs, next_obs: torch.zeros(len(obs)), 1)
+    return replay

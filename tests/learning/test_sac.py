@@ -306,6 +306,28 @@ def test_of_the_base_and_its_correction_the_better_one_is_taken(
     assert sac.act(obs, None, deterministic=True) == pytest.approx(np.tanh(np.full((2, 1), 0.3)))
 
 
+def test_what_follows_is_worth_what_the_better_proposal_is() -> None:
+    """Where the base's next action is a fortune, the critic's target has it, and without a base has not."""
+    replay = line()
+    batch = replay.sample(8, 0.5, rng())
+    sac = SAC(1, 1, SMALL, seed=0)
+    wanted = []
+    for base in (None, torch.zeros(8, 1)):
+        sac.load(SAC(1, 1, SMALL, seed=0).state())
+        with torch.no_grad():
+            before = sac._target.forward
+
+        def value(obs: Tensor, action: Tensor, frozen: bool = False) -> Tensor:
+            return torch.where(action[:, 0] == 0.0, 100.0, 0.0).expand(SMALL.critics, -1)
+
+        sac._target.forward = value  # type: ignore[method-assign]
+        metrics = sac.update(batch._replace(base=base, next_base=base), with_metrics=True)
+        sac._target.forward = before  # type: ignore[method-assign]
+        assert metrics is not None
+        wanted.append(metrics["critic_loss"])
+    assert wanted[1] > 1000.0 > wanted[0]
+
+
 def test_critics_see_what_the_base_would_do() -> None:
     sac = SAC(1, 1, SMALL, seed=0)
     obs, action = torch.zeros(2, 1), torch.zeros(2, 1)
