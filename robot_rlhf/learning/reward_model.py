@@ -19,7 +19,7 @@ from robot_rlhf.learning.evidence import Evidence, family, gather, standing
 from robot_rlhf.learning.reward_config import RewardConfig
 from robot_rlhf.learning.reward_fit import FitError, Fitted, NothingToFitError, fit
 from robot_rlhf.learning.reward_network import Operators, RewardNetwork
-from robot_rlhf.learning.reward_report import FitReport, KindReport, Predictions, report
+from robot_rlhf.learning.reward_report import FitReport, KindReport, OperatorReport, Predictions, report
 from robot_rlhf.learning.scale import RewardScale
 from robot_rlhf.learning.split import Split
 from robot_rlhf.learning.windows import TransitionTable, WindowIndex
@@ -91,7 +91,8 @@ class RewardModel:
         self.version, self.scale = self.version + 1, new
         self._network, self._operators, self._names = network, operators, names
         self._adopted = split.adopted
-        return _report(self.version, evidence, fitted, time.perf_counter() - began, old, new)
+        seconds = time.perf_counter() - began
+        return _report(self.version, evidence, fitted, operators.reports(names), seconds, old, new)
 
     @torch.no_grad()
     def members(self, obs: Tensor, next_obs: Tensor) -> Tensor:
@@ -252,11 +253,17 @@ def _scale(network: RewardNetwork, evidence: Evidence, floor: float) -> RewardSc
 
 
 def _report(
-    version: int, evidence: Evidence, fitted: Fitted, seconds: float, old: RewardScale, new: RewardScale
+    version: int,
+    evidence: Evidence,
+    fitted: Fitted,
+    operators: dict[str, OperatorReport],
+    seconds: float,
+    old: RewardScale,
+    new: RewardScale,
 ) -> FitReport:
     kinds = {kind: report(count, fitted.predictions[kind]) for kind, count in evidence.events.items()}
     pooled = report(sum(evidence.events.values()), Predictions.join(list(fitted.predictions.values())))
-    return FitReport(version, kinds, pooled, fitted.train_nll, fitted.steps, seconds, old, new)
+    return FitReport(version, kinds, pooled, operators, fitted.train_nll, fitted.steps, seconds, old, new)
 
 
 def _part(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

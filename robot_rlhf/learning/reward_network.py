@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from robot_rlhf.learning.reward_config import RewardConfig
+from robot_rlhf.learning.reward_report import OperatorReport
 
 BETAS = ("evaluations", "takeovers", "takeovers_before", "demonstrations", "outcomes")
 """Which rationality is learned in which column of `Operators.log_beta`; named as in `Rationalities`."""
@@ -92,6 +94,20 @@ class Operators(nn.Module):
         self.log_beta = nn.Parameter(torch.empty(config.members, 0, len(BETAS)))
         self.log_nu = nn.Parameter(torch.empty(config.members, 0))
         self.bias = nn.Parameter(torch.empty(config.members, 0))
+
+    @torch.no_grad()
+    def reports(self, names: Sequence[str]) -> dict[str, OperatorReport]:
+        """What is believed of the operators, who are `names` in this order: geometric means over the members
+        of what must be positive."""
+        log_beta, log_nu, bias = (of.mean(dim=0).tolist() for of in (self.log_beta, self.log_nu, self.bias))
+        return {
+            name: OperatorReport(
+                {kind: math.exp(value) for kind, value in zip(BETAS, log_beta[index], strict=True)},
+                math.exp(log_nu[index]),
+                bias[index],
+            )
+            for index, name in enumerate(names)
+        }
 
     def grown(self, count: int, config: RewardConfig) -> Operators:
         """A copy for `count` operators, as many as here or more; new ones start from the priors' middle."""

@@ -35,12 +35,25 @@ class KindReport:
 
 
 @dataclass(frozen=True)
+class OperatorReport:
+    """What the members believe of an operator, on average: `rationality` by the names of
+    `reward_config.Rationalities`, where larger is more reliable; `tie` nu, the readiness to call two clips
+    equal; `leaning` towards pressing good, in logits."""
+
+    rationality: dict[str, float]
+    tie: float
+    leaning: float
+
+
+@dataclass(frozen=True)
 class FitReport:
-    """What a fit did. `heldout` pools the kinds; `train_nll` is the mean over what members trained on."""
+    """What a fit did. `heldout` pools the kinds; `operators` are by name; `train_nll` is the mean over what
+    members trained on."""
 
     version: int
     kinds: dict[Kind, KindReport]
     heldout: KindReport
+    operators: dict[str, OperatorReport]
     train_nll: float
     steps: int
     seconds: float

@@ -71,6 +71,15 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
     calibration: tuple[tuple[float, float, int], ...]
 
 
+class OperatorFit(msgspec.Struct, frozen=True, kw_only=True):
+    """What is believed of an operator: `rationality` by kind of answer, larger for a more reliable one;
+    `tie`, how readily two clips are called equal; `leaning` towards pressing good, in logits."""
+
+    rationality: dict[str, float]
+    tie: float
+    leaning: float
+
+
 class RewardFitted(Metric, frozen=True, kw_only=True, tag="reward_fit"):
     """The reward model was fitted anew and is now `version`. A fit's own report has these attributes:
     `msgspec.convert(report, RewardFitted, from_attributes=True)` makes one of it."""
@@ -81,6 +90,7 @@ class RewardFitted(Metric, frozen=True, kw_only=True, tag="reward_fit"):
     seconds: float
     kinds: dict[Kind, KindFit]
     heldout: HeldOut
+    operators: dict[str, OperatorFit] = {}
 
 
 class SacUpdated(Metric, frozen=True, kw_only=True, tag="sac"):

@@ -171,7 +171,8 @@ def _reward_model(data: RunData) -> str:
         "One reward function for all kinds of feedback. The true return is known to the simulation alone: "
         "it is looked at here and never learned from."
     )
-    return section("Reward model", about, f'{_fit_table(fit)}<div class="plots">{"".join(figures)}</div>')
+    plotted = f'<div class="plots">{"".join(figures)}</div>'
+    return section("Reward model", about, f"{_fit_table(fit)}{plotted}{_operators(fit, data)}")
 
 
 def _fit_table(fit: RewardFitted | None) -> str:
@@ -183,6 +184,29 @@ def _fit_table(fit: RewardFitted | None) -> str:
     rows.append(["all kinds", f"{total:,}", *_scores(fit.heldout)])
     head = (f"Fit {fit.version}, held out", "Events", "Accuracy", "Neg. log-likelihood", "Calibration error")
     return table(head, rows, strong=len(rows) - 1)
+
+
+def _operators(fit: RewardFitted | None, data: RunData) -> str:
+    """What the fit believes of each operator, and how far they agree with themselves."""
+    believed = {} if fit is None else fit.operators
+    names = sorted(believed.keys() | data.asked_twice.keys())
+    if not names:
+        return ""
+    kinds = sorted({kind for belief in believed.values() for kind in belief.rationality})
+    rows = []
+    for name in names:
+        twice, belief = data.asked_twice.get(name, ()), believed.get(name)
+        same = f"{sum(twice)} of {len(twice)}" if twice else '<span class="missing">not asked</span>'
+        rational = ["" if belief is None else f"{belief.rationality[kind]:.2f}" for kind in kinds]
+        rest = ["", ""] if belief is None else [f"{belief.tie:.2f}", f"{belief.leaning:+.2f}"]
+        rows.append([escape(name), same, *rational, *rest])
+    head = ("Operator", "Same answer when asked twice", *(kind.replace("_", ", ") for kind in kinds),
+            "calls equal", "leans to good")  # fmt: skip
+    said = (
+        "Rationality by kind: how sharply what they do follows the reward, so larger is more reliable. "
+        "Preferences have 1 by definition. A kind they never gave stays where it starts."
+    )
+    return f"<h3>The operators, as the reward model sees them</h3><p>{said}</p>{table(head, rows)}"
 
 
 def _scores(kept: KindFit | HeldOut) -> list[str]:

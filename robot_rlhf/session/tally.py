@@ -6,26 +6,23 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from robot_rlhf.feedback.agreement import asked_twice
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.store_codec import StoredEvent
 from robot_rlhf.feedback.types import (
     KIND_OF,
-    Choice,
     Feedback,
     Kind,
     Outcome,
     Preference,
     Query,
     Removal,
-    Segment,
     Undo,
 )
 
 K = TypeVar("K")
 E = TypeVar("E")
-
-_SWAPPED = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
 
 
 @dataclass(frozen=True)
@@ -152,17 +149,7 @@ class Tally:
     @property
     def self_agreement(self) -> float | None:
         """Share of the pairs asked again with sides swapped that got the same answer; None without any."""
-        first: dict[tuple[Segment, Segment], Choice] = {}
-        again: dict[tuple[Segment, Segment], Choice] = {}
-        for id, answers in self._answers.items():
-            query, choice = self.queries.get(id), answers[-1].choice
-            if query is not None and choice is not Choice.CANNOT_TELL:
-                (again if query.reason == "repeat" else first)[query.left, query.right] = choice
-        same = [
-            _SWAPPED.get(first[right, left], first[right, left]) is choice
-            for (left, right), choice in again.items()
-            if (right, left) in first
-        ]
+        same = asked_twice((answers[-1] for answers in self._answers.values()), self.queries)
         return sum(same) / len(same) if same else None
 
 

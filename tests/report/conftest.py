@@ -21,6 +21,7 @@ from robot_rlhf.feedback.types import (
     Kind,
     Outcome,
     Preference,
+    Query,
     Segment,
     Takeover,
     derived_id,
@@ -33,6 +34,7 @@ from robot_rlhf.report.metrics import (
     KindFit,
     MetricsLog,
     Moment,
+    OperatorFit,
     RewardFitted,
     SacUpdated,
 )
@@ -186,7 +188,13 @@ def _fit(version: int, done: float, rng: np.random.Generator) -> RewardFitted:
         nll=0.68 - 0.35 * done, accuracy=0.6 + 0.28 * done, calibration_error=0.04, calibration=rows
     )
     return RewardFitted(
-        version=version, train_nll=0.66 - 0.4 * done, steps=200, seconds=0.8, kinds=kinds, heldout=heldout
+        version=version,
+        train_nll=0.66 - 0.4 * done,
+        steps=200,
+        seconds=0.8,
+        kinds=kinds,
+        heldout=heldout,
+        operators={"hands": OperatorFit(rationality={"takeovers": 1.0 + done}, tie=0.8, leaning=0.3)},
     )
 
 
@@ -201,6 +209,23 @@ def _fill_store(folder: Path, rng: np.random.Generator) -> dict[int, float]:
             predicted[id] = float(reward.sum() * 0.8 + rng.normal(0, 3))
             for event in _events(id, success):
                 store.add_feedback(event)
+        for index, choice in ((11, Choice.RIGHT), (13, Choice.LEFT)):  # asked again with sides swapped
+            one, other = Segment(index, 0, 15), Segment(index - 1, 0, 15)
+            store.add_query(Query(f"q{index}", one, other, "random"))
+            store.add_query(Query(f"again{index}", other, one, "repeat"))
+            store.add_feedback(
+                Preference(
+                    id=f"again{index}",
+                    query=f"again{index}",
+                    left=other,
+                    right=one,
+                    choice=choice,
+                    response_s=2.0,
+                    operator="hands",
+                    session="s",
+                    time_ns=10**12 + index,
+                )
+            )
         store.book("demonstrate", 96.0, 120.0)
         store.book("take_over", 180.0, 480.0)
         store.book("compare", 76.0, 111.0)

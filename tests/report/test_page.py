@@ -136,6 +136,11 @@ def test_the_headline_and_the_table_give_the_numbers(html: str) -> None:
     assert "take over 3.00 8.00" in text
 
 
+def test_the_operators_reliability_is_told(html: str) -> None:
+    text = Page(html).text
+    assert "hands 1 of 2 2.00 0.80 +0.30" in text
+
+
 def test_what_comes_from_the_run_is_text(html: str) -> None:
     assert "<script" not in html
     assert "<b>run" not in html
