@@ -115,19 +115,20 @@ def _chosen(
 ) -> list[Query]:
     """New pairs, by disagreement where there is a reward model and torch to ask it with."""
     compare: Disagreement | None = None
+    known = {episode.id: episode for episode in episodes}
     if not missing("learn"):
         from robot_rlhf.commands.trained import read_learner
 
         learner = read_learner(path)[1]
         if learner is not None and learner.reward.version > 0:
-            known, reward = {episode.id: episode for episode in episodes}, learner.reward
+            reward = learner.reward
             compare = lambda left, right: reward.disagreement(left, right, known)  # noqa: E731
     rng = generator(config.seed, Purpose.QUERY, 10**6 + len(asked))
 
     def named(left: Segment, right: Segment) -> str:
         return derived_id(config.seed, "label", len(asked), left, right)
 
-    return select_queries(episodes, asked, compare, count, config.queries, rng, named)
+    return select_queries(known, asked, compare, count, config.queries, rng, named)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,9 @@ about them (Christiano et al. 2017). How it disagrees is the caller's callable: 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import itertools
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -55,7 +57,7 @@ def label_demand(round_index: int, first: int, last: int, decay: float) -> int:
 
 
 def select_queries(
-    episodes: Sequence[Episode],
+    episodes: Mapping[int, Episode],
     asked: Collection[Query],
     disagreement: Disagreement | None,
     count: int,
@@ -65,13 +67,13 @@ def select_queries(
 ) -> list[Query]:
     """At most `count` queries, the most disagreed about first; fewer where there are no more pairs.
 
-    New pairs are cut from the newest `recent_episodes` of role ONLINE or DEMONSTRATION that are at
-    least a segment long, ranked by `disagreement` of lists of K left and K right segments -> (K,)
-    (None: taken at random), two clips of the same episode never overlapping. Which clip is left is
-    random. A pair that was asked is not asked again, in either order, except as a 'repeat': sides
-    swapped, once, and only while both of its episodes are among `episodes`; repeats stand anywhere
-    between the others. `id_of` names a query by its (left, right), which are unique in a run. The same
-    arguments and generator state give the same queries.
+    `episodes` are all there are, by id, of which only the newest are looked at. New pairs are cut from the
+    newest `recent_episodes` of role ONLINE or DEMONSTRATION that are at least a segment long, ranked by
+    `disagreement` of lists of K left and K right segments -> (K,) (None: taken at random), two clips of the
+    same episode never overlapping. Which clip is left is random. A pair that was asked is not asked again, in
+    either order, except as a 'repeat': sides swapped, once, and only while both of its episodes are among
+    `episodes`; repeats stand anywhere between the others. `id_of` names a query by its (left, right), which
+    are unique in a run. The same arguments and generator state give the same queries.
     """
     if count < 0:
         raise ValueError(f"count is {count}: it must not be negative")
@@ -87,24 +89,26 @@ def select_queries(
 
 
 def _repeats(
-    episodes: Sequence[Episode], asked: Collection[Query], count: int, rng: np.random.Generator
+    episodes: Mapping[int, Episode], asked: Collection[Query], count: int, rng: np.random.Generator
 ) -> list[Pair]:
     """`count` pairs that were asked exactly once, sides swapped."""
-    known = {episode.id for episode in episodes}
-    times: dict[frozenset[Segment], int] = {}
-    for query in asked:
-        times[_key(query.left, query.right)] = times.get(_key(query.left, query.right), 0) + 1
+    if count == 0:
+        return []
+    times = Counter(_key(query.left, query.right) for query in asked)
     once = [
-        (query.right, query.left)
+        query
         for query in asked
-        if times[_key(query.left, query.right)] == 1 and {query.left.episode, query.right.episode} <= known
+        if times[_key(query.left, query.right)] == 1
+        and query.left.episode in episodes
+        and query.right.episode in episodes
     ]
-    once.sort(key=lambda pair: [(s.episode, s.start, s.length) for s in pair])  # `asked` may be a set
-    return [once[int(i)] for i in rng.permutation(len(once))[:count]]
+    once.sort(key=lambda query: query.id)  # whatever order they are given in
+    chosen = (once[int(i)] for i in rng.permutation(len(once))[:count])
+    return [(query.right, query.left) for query in chosen]
 
 
 def _candidates(
-    episodes: Sequence[Episode],
+    episodes: Mapping[int, Episode],
     asked: Collection[Query],
     count: int,
     config: QueryConfig,
@@ -112,10 +116,19 @@ def _candidates(
 ) -> list[Pair]:
     """At most `count` different new pairs in random order, drawn evenly from all there are."""
     length = config.segment_steps
-    usable = [e for e in episodes if e.role is not Role.COUNTERFACTUAL and e.length >= length]
-    recent = sorted(usable, key=lambda episode: episode.id)[-config.recent_episodes :]
-    segments = [Segment(e.id, start, length) for e in recent for start in range(e.length - length + 1)]
-    taken = {_key(query.left, query.right) for query in asked}
+    newest_first = (episodes[id] for id in sorted(episodes, reverse=True))
+    usable = (e for e in newest_first if e.role is not Role.COUNTERFACTUAL and e.length >= length)
+    recent = {e.id: e for e in itertools.islice(usable, config.recent_episodes)}
+    segments = [
+        Segment(e.id, start, length)
+        for e in reversed(recent.values())
+        for start in range(e.length - length + 1)
+    ]
+    taken = {
+        _key(query.left, query.right)
+        for query in asked
+        if query.left.episode in recent and query.right.episode in recent
+    }
     pairs: list[Pair] = []
     for left, right in _drawn(segments, rng):
         if len(pairs) >= count:

@@ -278,10 +278,10 @@ class Store:
             elif codec.decode_query(stored[0][0]) != query:
                 raise StoreError(f"query id {query.id!r} is taken by a different query")
 
-    def queries(self, answered: bool | None = None) -> list[Query]:
-        """Queries in the order they were stored: all, or those with (True) or without (False) an
-        answer that was not taken back."""
-        rows = self._run("SELECT payload FROM queries ORDER BY seq")
+    def queries(self, answered: bool | None = None, *, skip: int = 0) -> list[Query]:
+        """Queries in the order they were stored, without the first `skip`: all, or those with (True) or
+        without (False) an answer that was not taken back."""
+        rows = self._run("SELECT payload FROM queries ORDER BY seq LIMIT -1 OFFSET ?", (skip,))
         queries = [codec.decode_query(payload) for (payload,) in rows]
         if answered is None:
             return queries

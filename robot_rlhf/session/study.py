@@ -59,6 +59,7 @@ class Study:
         self.judged = self.config.reward == "learned" and self.config.policy == "rl"
         """Whether judgements are of use: they serve the reward model alone."""
         self.learner = Learner(self.config, obs_size, action_size)
+        self._asked: list[Query] = []
         self.rebuild()
         saved = run.latest_checkpoint()
         if saved is not None:
@@ -187,14 +188,19 @@ class Study:
         if self.learner.reward.version > 0:
             compare = self._disagreement
         return select_queries(
-            list(self.learner.episodes.values()),
-            self.store.queries(),
+            self.learner.episodes,
+            self._queries(),
             compare,
             count,
             self.config.queries,
             generator(self.config.seed, Purpose.QUERY, online),
             lambda left, right: derived_id(self.config.seed, "pair", online, left, right),
         )
+
+    def _queries(self) -> list[Query]:
+        """All that was ever asked, of which only what is new is read: queries are never taken out."""
+        self._asked += self.store.queries(skip=len(self._asked))
+        return self._asked
 
     def _disagreement(self, left: Sequence[Segment], right: Sequence[Segment]) -> NDArray[np.float64]:
         return np.asarray(self.learner.reward.disagreement(left, right, self.learner.episodes))

@@ -37,7 +37,8 @@ def select(
     seed: int = 0,
     by: Callable[..., NDArray[Any]] | None = late,
 ) -> list[Query]:
-    return select_queries(episodes, asked, by, count, config, np.random.default_rng(seed), id_of)
+    by_id = {episode.id: episode for episode in episodes}
+    return select_queries(by_id, asked, by, count, config, np.random.default_rng(seed), id_of)
 
 
 def pair(query: Query) -> frozenset[Segment]:

@@ -236,6 +236,7 @@ class TestTheRest:
         for query in (QUERY, other, QUERY):
             store.add_query(query)
         assert store.queries() == store.queries(answered=False) == [QUERY, other]
+        assert (store.queries(skip=1), store.queries(skip=2)) == ([other], [])
         store.add_feedback(answer("p"))
         assert (store.queries(answered=True), store.queries(answered=False)) == ([QUERY], [other])
         store.add_feedback(Undo(id="u", target="p", **WHO))
