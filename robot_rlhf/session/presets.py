@@ -10,11 +10,11 @@ from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
 def preset(task: str) -> RunConfig:
     """The tuned config of a task; a task without one gets the defaults."""
-    if task == "reach":  # a thousand steps in all, so a shorter warm-up and a shorter average
+    if task == "reach":  # a thousand steps in all, so more is made of each
         return RunConfig(
             task=task,
             schedule=ScheduleConfig(episodes=16, pairs_first=6, pairs_last=1, pairs_decay=0.8),
-            sac=SACConfig(critic_warmup_updates=800, actor_average=0.998),
+            sac=SACConfig(updates_per_step=8),
         )
     if task == "push":
         return RunConfig(
