@@ -2,7 +2,7 @@
 
 A simulated operator has an opinion that nobody is told: how good a moment is, a number from 0 to 1. From
 it follow all five kinds of feedback. Answers to pairs follow B-Pref's teachers (Lee et al. 2021): a
-rationality, a mistake rate, a threshold for 'equal'.
+rationality, a mistake rate, thresholds for 'equal' and for skipping, and a short memory.
 
 When they take over: the opinion has not risen by `stall_gain` within `stall_s` and the goal is not
 reached. When they hand back: the goal is reached, or the scripted way has got past the stage at which
@@ -36,6 +36,9 @@ class OperatorConfig:
     kind: Literal["human", "ideal", "noisy"] = "human"
     """human: human-like hands and fallible judgement; ideal: neither errs; noisy: 30% mistakes, 0.5 s
     more delay, a quarter of the rationality."""
+    teacher: Literal["", "oracle", "stochastic", "myopic", "mistake", "skip", "equal"] = ""
+    """Answer pairs as this teacher of B-Pref would, in place of `kind`: oracle by the opinion alone; each of
+    the others departs from it in one way."""
     hands: HandsConfig = field(default_factory=HandsConfig)
     """How they drive."""
     rationality: float = 25.0
@@ -44,6 +47,13 @@ class OperatorConfig:
     """Probability that an answer, a press or a mark is the wrong way round."""
     equal_within: float = 0.015
     """Clips whose mean opinions are this close are called equal."""
+    skip_below: float = 0.0
+    """Of clips whose mean opinions are both below this, they cannot tell which is better;
+    0: they always can."""
+    memory: float = 1.0
+    """What a step of a clip weighs beside the one after it: below 1 the beginning is forgotten."""
+    absent: float = 0.0
+    """Share of the policy's episodes that they do not watch, nor mark."""
     press_delay_s: float = 0.4
     """Delay of a good or bad press."""
     press_step: float = 0.08
@@ -54,6 +64,28 @@ class OperatorConfig:
     """Patience before taking over."""
     stall_gain: float = 0.03
     """Rise of the opinion that counts as getting on."""
+
+    def __post_init__(self) -> None:
+        for name in ("mistakes", "absent", "memory"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"simulated.{name} is {getattr(self, name)}: it must be from 0 to 1")
+
+    def answering(self) -> OperatorConfig:
+        """The numbers by which they answer pairs: those of `teacher`, where there is one. B-Pref's own
+        thresholds are shares of an episode's return; here they are of the opinion, which is from 0 to 1."""
+        own = self.resolved()
+        if not self.teacher:
+            return own
+        oracle = replace(own, rationality=1e6, mistakes=0.0, equal_within=0.0, skip_below=0.0, memory=1.0)
+        departures = {
+            "oracle": oracle,
+            "stochastic": replace(oracle, rationality=self.rationality),
+            "myopic": replace(oracle, memory=0.9),
+            "mistake": replace(oracle, mistakes=0.1),
+            "skip": replace(oracle, skip_below=0.15),
+            "equal": replace(oracle, equal_within=0.05),
+        }
+        return departures[self.teacher]
 
     def resolved(self) -> OperatorConfig:
         """The numbers that `kind` stands for."""
@@ -84,7 +116,7 @@ class SimulatedOperator:
         opinion: Callable[[Scene], Array] | None = None,
     ) -> None:
         self._task = task
-        self._config = config.resolved()
+        self._config, self._answering = config.resolved(), config.answering()
         self._opinion = opinion or task.utility
         self._hz = control_hz
         self._hands = Hands(task.expert, self._config.hands, full_speed_m_s, control_hz)
@@ -164,9 +196,22 @@ class SimulatedOperator:
 
     def compare(self, left: Scene, right: Scene, rng: np.random.Generator) -> Choice:
         """Which of two clips is better (leading dimension: their steps)."""
-        gap = float(np.mean(self._opinion(left)) - np.mean(self._opinion(right)))
-        if abs(gap) < self._config.equal_within:
+        config = self._answering
+        good, other = (self._remembered(clip) for clip in (left, right))
+        if config.skip_below and max(good, other) < config.skip_below:
+            return Choice.CANNOT_TELL
+        if abs(good - other) < config.equal_within:
             return Choice.EQUAL
-        chance = 1.0 / (1.0 + np.exp(-np.clip(self._config.rationality * gap, -50, 50)))
-        prefers_left = (rng.random() < chance) != (rng.random() < self._config.mistakes)
+        chance = 1.0 / (1.0 + np.exp(-np.clip(config.rationality * (good - other), -50, 50)))
+        prefers_left = (rng.random() < chance) != (rng.random() < config.mistakes)
         return Choice.LEFT if prefers_left else Choice.RIGHT
+
+    def _remembered(self, clip: Scene) -> float:
+        """The mean opinion of a clip, its beginning weighing less where memory is short."""
+        opinions = np.atleast_1d(self._opinion(clip))
+        weights = self._answering.memory ** np.arange(len(opinions))[::-1]
+        return float(np.average(opinions, weights=weights))
+
+    def watches(self, rng: np.random.Generator) -> bool:
+        """Whether they look at the policy's next episode."""
+        return bool(rng.random() >= self._config.absent)

@@ -169,18 +169,20 @@ class LockstepSession:
     def _supervise(self) -> None:
         config, id = self.config, self.store.next_episode_id()
         seed = seed_of(config.seed, Purpose.START, id)
-        helps = Kind.TAKEOVERS in self.kinds
+        watches = self.operator.watches(generator(config.seed, Purpose.OPERATOR, id, 1))
+        helps = watches and Kind.TAKEOVERS in self.kinds
         spent = self.store.operator_seconds_by_activity().get("takeover", OperatorSeconds(0.0, 0.0))
         may_take_over = helps and spent.active_s < config.schedule.takeover_seconds
-        presses = Kind.EVALUATIONS in self.kinds and self.study.judged
+        presses = watches and Kind.EVALUATIONS in self.kinds and self.study.judged
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
         turn = self._turn()
         rollout = supervise(self.env, self._policy(turn), self.operator, seed, turn.driver)
         stored = [self._episode(id, Role.ONLINE, seed, rollout.recorder)]
         events = self._events_of(id, rollout, stored, seed, turn)
         live = self.kinds & {Kind.TAKEOVERS, Kind.EVALUATIONS, Kind.OUTCOMES}
-        watched = len(rollout.recorder.action) / config.control_hz if live else 0.0
-        self._commit(stored, events, "takeover", rollout.operator_steps / config.control_hz, watched)
+        watched = len(rollout.recorder.action) / config.control_hz if live and watches else 0.0
+        driven_s = rollout.operator_steps / config.control_hz
+        self._commit(stored, events, "takeover", driven_s, watched, marks=watches)
 
     def _turn(self) -> Turn:
         """Who drives the next episode."""
@@ -221,6 +223,7 @@ class LockstepSession:
         activity: str,
         active_s: float,
         watched_s: float,
+        marks: bool = True,
     ) -> None:
         """Everything of an episode in one transaction, then on to the learner."""
         episode, config = stored[0][0], self.config
@@ -231,7 +234,7 @@ class LockstepSession:
             self.store.book(activity, active_s, active_s, episode.id)
             if watched_s > active_s:
                 self.store.book("watching", 0.0, watched_s - active_s, episode.id)
-            if Kind.OUTCOMES in self.kinds:
+            if marks and Kind.OUTCOMES in self.kinds:
                 clip = Scene.unpack(episode.scenes, self._objects)
                 mark = self.operator.mark(clip, generator(config.seed, Purpose.MARK, episode.id))
                 events.append(Outcome(**self._event(episode.id, "mark"), episode=episode.id, success=mark))

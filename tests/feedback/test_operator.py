@@ -288,6 +288,53 @@ class TestComparing:
         assert noisy == pytest.approx(0.7, abs=0.05)
 
 
+class TestTeachers:
+    """B-Pref's (Lee et al. 2021): each departs from the oracle in one way."""
+
+    def share(self, teacher: str, left: float, right: float, choice: Choice) -> float:
+        config = OperatorConfig(kind="noisy", teacher=teacher)  # type: ignore[arg-type]
+        answers = TestComparing().answers(config, left, right, 400)
+        return float(np.mean([answer is choice for answer in answers]))
+
+    def test_the_oracle_never_errs_nor_ties(self) -> None:
+        assert self.share("oracle", 0.5001, 0.5, Choice.LEFT) == 1.0
+        assert self.share("oracle", 0.01, 0.0, Choice.LEFT) == 1.0
+
+    def test_the_stochastic_one_knows_a_large_gap_better_than_a_small_one(self) -> None:
+        small, large = (self.share("stochastic", 0.5 + gap, 0.5, Choice.LEFT) for gap in (0.02, 0.15))
+        assert 0.5 < small < 0.75
+        assert large > 0.93
+
+    def test_one_answer_in_ten_is_a_mistake(self) -> None:
+        assert self.share("mistake", 0.9, 0.1, Choice.RIGHT) == pytest.approx(0.1, abs=0.04)
+
+    def test_what_shows_nothing_is_skipped_unless_one_of_the_two_does(self) -> None:
+        assert self.share("skip", 0.14, 0.05, Choice.CANNOT_TELL) == 1.0
+        assert self.share("skip", 0.16, 0.05, Choice.LEFT) == 1.0
+
+    def test_close_ones_are_equal(self) -> None:
+        assert self.share("equal", 0.54, 0.5, Choice.EQUAL) == 1.0
+        assert self.share("equal", 0.56, 0.5, Choice.LEFT) == 1.0
+
+    def test_the_myopic_one_has_forgotten_how_a_clip_began(self) -> None:
+        rng = np.random.default_rng(0)
+        rises, stays = scenes(np.linspace(0.0, 0.8, 20)), scenes([0.45] * 20)  # means 0.4 and 0.45
+        assert operator(OperatorConfig(teacher="oracle")).compare(rises, stays, rng) is Choice.RIGHT
+        assert operator(OperatorConfig(teacher="myopic")).compare(rises, stays, rng) is Choice.LEFT
+
+
+@pytest.mark.parametrize(("absent", "watched"), [(0.0, 1.0), (0.4, 0.6), (1.0, 0.0)])
+def test_they_are_absent_as_often_as_the_config_says(absent: float, watched: float) -> None:
+    person, rng = operator(OperatorConfig(absent=absent)), np.random.default_rng(0)
+    assert np.mean([person.watches(rng) for _ in range(2000)]) == pytest.approx(watched, abs=0.04)
+
+
+@pytest.mark.parametrize("field", ["mistakes", "absent", "memory"])
+def test_a_share_out_of_range_is_named(field: str) -> None:
+    with pytest.raises(ValueError, match=rf"simulated\.{field} is 1\.5"):
+        OperatorConfig(**{field: 1.5})  # type: ignore[arg-type]
+
+
 class TestMarking:
     def marks(self, config: OperatorConfig, reached: bool) -> float:
         person, rng = operator(config), np.random.default_rng(3)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from robot_rlhf.commands.train import train
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.episode import Episode, Role
-from robot_rlhf.feedback.operator import MARK_S, PAIR_S, PRESS_S
+from robot_rlhf.feedback.operator import MARK_S, PAIR_S, PRESS_S, OperatorConfig
 from robot_rlhf.feedback.store import OperatorSeconds, Store
 from robot_rlhf.feedback.types import (
     KIND_OF,
@@ -620,3 +620,17 @@ def test_settings_that_contradict_each_other_are_refused(
 def test_points_of_a_curve_must_rise(points: tuple[float, ...]) -> None:
     with pytest.raises(ValueError, match="evaluate_at"):
         ScheduleConfig(evaluate_at=points)
+
+
+def test_an_absent_operator_neither_helps_nor_marks_and_gives_no_time(tmp_path: Path, tiny: Tiny) -> None:
+    ended = complete(tmp_path / "run", tiny(simulated=OperatorConfig(absent=1.0)))
+    online = ended.episodes(Role.ONLINE)
+    assert online
+    assert not any(episode.operator_steps.any() for episode in online.values())
+    with ended.store() as store:
+        events = store.feedback({Kind.TAKEOVERS, Kind.EVALUATIONS, Kind.OUTCOMES})
+        booked = store.operator_seconds_by_activity()
+    assert {event.episode for event in events if isinstance(event, Outcome)}.isdisjoint(online)
+    assert not [event for event in events if not isinstance(event, Outcome)]
+    assert "watching" not in booked
+    assert booked["takeover"].active_s == 0.0
