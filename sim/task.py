@@ -60,11 +60,16 @@ class Waypoint:
 class Task(Protocol):
     """A task; each lives in a file of its own under sim/tasks/."""
 
-    name: str
-    goal: str
-    horizon_s: float
-    props: tuple[Prop, ...]
-    uses_gripper: bool
+    @property
+    def name(self) -> str: ...
+    @property
+    def goal(self) -> str: ...
+    @property
+    def horizon_s(self) -> float: ...
+    @property
+    def props(self) -> tuple[Prop, ...]: ...
+    @property
+    def uses_gripper(self) -> bool: ...
 
     def layout(self, rng: np.random.Generator) -> Layout:
         """A random start."""
@@ -98,14 +103,18 @@ TASKS: Mapping[str, str] = {
 
 
 def make_task(name: str) -> Task:
-    """The task of that name; ValueError names the valid ones."""
-    if name not in TASKS:
-        near = difflib.get_close_matches(name, TASKS, n=1)
+    """The task of that name, or of that name and style (as `pick_cube/low`, see `sim.styles`); ValueError
+    names the valid ones."""
+    styles = importlib.import_module("sim.styles")
+    plain, slash, _ = name.partition("/")
+    if plain not in TASKS or (slash and name not in styles.STYLES):
+        valid = [*TASKS, *styles.STYLES]
+        near = difflib.get_close_matches(name, valid, n=1)
         hint = f", did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"no task named {name!r}{hint} (there are {', '.join(TASKS)})")
-    module, attribute = TASKS[name].split(":")
+        raise ValueError(f"no task named {name!r}{hint} (there are {', '.join(valid)})")
+    module, attribute = TASKS[plain].split(":")
     task: Task = getattr(importlib.import_module(module), attribute)()
-    return task
+    return styles.Styled(task, name) if slash else task
 
 
 def pose(x: float, y: float, z: float, yaw: float = 0.0) -> Array:

@@ -80,7 +80,7 @@ class Train:
     @property
     def out(self) -> Path:
         """The folder of the run."""
-        return self.run.out or Path("runs") / f"{self.settings.task}-{self.settings.seed}"
+        return self.run.out or Path("runs") / f"{self.settings.task.replace('/', '-')}-{self.settings.seed}"
 
     @property
     def json(self) -> bool:
@@ -178,7 +178,7 @@ class Record:
     @property
     def folder(self) -> Path:
         """The folder of the run."""
-        return self.out or Path("runs") / f"{self.task}-{self.seed}"
+        return self.out or Path("runs") / f"{self.task.replace('/', '-')}-{self.seed}"
 
 
 @dataclass(frozen=True)

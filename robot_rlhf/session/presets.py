@@ -9,14 +9,15 @@ from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
 
 def preset(task: str) -> RunConfig:
-    """The tuned config of a task; a task without one gets the defaults."""
-    if task == "reach":  # a thousand steps in all, so more is made of each
+    """The tuned config of a task, whatever its style; a task without one gets the defaults."""
+    plain = task.partition("/")[0]
+    if plain == "reach":  # a thousand steps in all, so more is made of each
         return RunConfig(
             task=task,
             schedule=ScheduleConfig(episodes=16, pairs_first=6, pairs_last=1, pairs_decay=0.8),
             sac=SACConfig(updates_per_step=8),
         )
-    if task == "push":
+    if plain == "push":
         return RunConfig(
             task=task,
             schedule=ScheduleConfig(demonstrations=15, pairs_first=10, pairs_last=1, pairs_decay=0.8),
