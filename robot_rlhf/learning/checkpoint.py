@@ -13,7 +13,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 FORMAT_KEY = "format"
-FORMAT = "robot-rlhf-checkpoint-1"
+FORMAT = "robot-rlhf-checkpoint-2"
 
 
 class CheckpointError(Exception):

@@ -47,14 +47,14 @@ def test_a_policy_with_a_nan_is_refused_by_the_tensors_name(run_copy: Path, refu
         tensors = load_file(path)
         name = next(name for name in sorted(tensors) if name.startswith("sac.actor.") and tensors[name].ndim)
         tensors[name][:] = float("nan")
-        save_file(tensors, path, {"format": "robot-rlhf-checkpoint-1"})
+        save_file(tensors, path, {"format": "robot-rlhf-checkpoint-2"})
     assert f"{name} has" in refused("evaluate", str(run_copy), "--episodes", "1")
 
 
 def test_a_checkpoint_of_another_version_is_named(run_copy: Path, refused: Refused) -> None:
     for path in (run_copy / "checkpoints").iterdir():
         tensors = {name: tensor for name, tensor in load_file(path).items() if name != "reward.scale"}
-        save_file(tensors, path, {"format": "robot-rlhf-checkpoint-1"})
+        save_file(tensors, path, {"format": "robot-rlhf-checkpoint-2"})
     line = refused("evaluate", str(run_copy), "--episodes", "1")
     assert "does not fit this run" in line
     assert "scale" in line

@@ -205,7 +205,7 @@ def test_a_checkpoint_that_does_not_fit_is_one_line_and_nothing_is_touched(
     unfinished(run_copy)
     for path in (run_copy / "checkpoints").iterdir():
         kept = {name: tensor for name, tensor in load_file(path).items() if name != "reward.scale"}
-        save_file(kept, path, {"format": "robot-rlhf-checkpoint-1"})
+        save_file(kept, path, {"format": "robot-rlhf-checkpoint-2"})
     log, board = (run_copy / "metrics.jsonl").read_bytes(), sorted((run_copy / "tensorboard").iterdir())
     line = error_of_resuming(run_copy, capsys)
     assert "does not fit this run" in line
