@@ -63,25 +63,24 @@ def run_cell(cell: Cell, runs: Path) -> dict[str, Any]:
     out = runs / f"{cell.task.replace('/', '-')}-{cell.way}-{cell.seed}"
     words = ["--task", cell.task, "--seed", str(cell.seed), "--out", str(out), "--json", "--resume"]
     quiet = ["--schedule.no-compare-with-cloning", "--schedule.evaluate-every", "0"]
-    alone = {"OMP_NUM_THREADS": "1"}
-    subprocess.run(
-        [sys.executable, "-m", "robot_rlhf.cli", "train", *words, *quiet, *WAYS[cell.way]],
-        check=True,
-        capture_output=True,
-        env=os.environ | alone,
-    )
-    judged = subprocess.run(
-        [sys.executable, __file__, "--judge", str(out), "--style", cell.style],
-        check=True,
-        capture_output=True,
-        text=True,
-        env=os.environ | alone,
-    )
+    _run("-m", "robot_rlhf.cli", "train", *words, *quiet, *WAYS[cell.way])
+    judged = _run(__file__, "--judge", str(out), "--style", cell.style)
     summary = json.loads((out / "summary.json").read_text())
     given = {"operator_seconds": round(summary["operator_seconds"], 1)}
-    return {"key": cell.key, "style": cell.style, "way": cell.way, "seed": cell.seed, **given} | json.loads(
-        judged.stdout
+    named = {"key": cell.key, "style": cell.style, "way": cell.way, "seed": cell.seed}
+    return named | given | json.loads(judged)
+
+
+def _run(*words: str) -> str:
+    """What a Python program prints; RuntimeError with what it complained of where it fails."""
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
     )
+    if done.returncode:
+        raise RuntimeError(
+            f"{' '.join(words)} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}"
+        )
+    return done.stdout
 
 
 def judge(run: Path, style: str) -> dict[str, float]:
