@@ -191,10 +191,6 @@ class ResidualActor(nn.Module):
         """(B, n + m) -> the base's action before the tanh (B, m)."""
         return torch.atanh(inputs[..., -self.action_size :].clamp(-BASE_EDGE, BASE_EDGE))
 
-    def mode(self, inputs: Tensor) -> Tensor:
-        """(B, n + m) -> the deterministic action tanh(mean), (B, m)."""
-        return torch.tanh(self.forward(inputs)[0])
-
     def sample(self, inputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """(B, n + m) and standard normal noise (B, m) -> action (B, m) and its log-density (B,)."""
         mean, log_std = self.forward(inputs)
