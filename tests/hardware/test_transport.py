@@ -208,13 +208,15 @@ def test_a_request_waits_for_a_server_that_comes_later_and_is_not_piled_up_meanw
     with tcp.create_server(("127.0.0.1", 0)) as placeholder:
         address = f"tcp://127.0.0.1:{placeholder.getsockname()[1]}"
     client = wire.client(address)
-    request = client.request(Move(1), retry_s=0.001)
+    given_up = client.request(Move(1), retry_s=0.001)
+    request = client.request(Move(2), retry_s=60.0)
     for _ in range(20):
         wait([client], time.monotonic_ns() + PATIENCE_NS)
         assert client.receive() is None
+    assert client.cancel(given_up)
     server = again(wire, address)
     received = heard(server, client)
-    assert received.request == request
+    assert (received.request, received.message) == (request, Move(2))
     assert server.receive() is None
 
 
