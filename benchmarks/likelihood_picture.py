@@ -33,15 +33,22 @@ def beta(value: float) -> Tensor:
     return torch.full_like(GAP, value)
 
 
+def lapse(share: float) -> Tensor:
+    """The same share of lapses everywhere, in logits."""
+    return torch.full_like(GAP, share).logit()
+
+
 def preference(panel: Axes) -> None:
-    chances = likelihoods.preference(GAP, ZERO, torch.zeros(()), CONFIG.lapse).exp()
+    chances = likelihoods.preference(GAP, ZERO, torch.zeros(()), lapse(CONFIG.lapse)).exp()
     for answer, name in ((likelihoods.LEFT, "A"), (likelihoods.EQUAL, "equal"), (likelihoods.RIGHT, "B")):
         panel.plot(GAP, chances[:, answer], label=name)
 
 
 def evaluation(panel: Axes) -> None:
     for bias in (-1.0, 0.0, 1.0):
-        chances = likelihoods.evaluation(GAP, ZERO, beta(START.evaluations), torch.full_like(GAP, bias)).exp()
+        chances = likelihoods.evaluation(
+            GAP, ZERO, beta(START.evaluations), torch.full_like(GAP, bias), lapse(CONFIG.lapse)
+        ).exp()
         panel.plot(GAP, chances[:, likelihoods.GOOD], label=f"leaning {bias:+.0f}")
 
 
@@ -60,9 +67,9 @@ def demonstration(panel: Axes) -> None:
 
 
 def outcome(panel: Axes) -> None:
-    for lapse in (0.0, CONFIG.lapse, 0.3):
-        chances = likelihoods.outcome(GAP, ZERO, beta(START.outcomes), lapse).exp()
-        panel.plot(GAP, chances[:, likelihoods.FIRST], label=f"lapse {lapse:g}")
+    for share in (0.001, CONFIG.lapse, 0.3):
+        chances = likelihoods.outcome(GAP, ZERO, beta(START.outcomes), lapse(share)).exp()
+        panel.plot(GAP, chances[:, likelihoods.FIRST], label=f"lapse {share:g}")
 
 
 PANELS = (

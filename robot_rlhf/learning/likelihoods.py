@@ -1,9 +1,11 @@
 """What a person's answer says about the returns of the windows they saw: one likelihood a kind.
 
 All five are reward-rational choices (Jeon, Milli and Dragan 2020): the person prefers larger returns,
-more sharply the larger their rationality beta. Each function returns log-probabilities of every answer
-that could have been given, on a new last axis, so that loss, accuracy and calibration come from one
-place. Returns may have any leading shape; the parameters broadcast against it.
+more sharply the larger their rationality beta. A share of their judgements, the lapse (in logits, so that
+any number is one), goes by habit alone, by how readily they call things equal or good. Each function
+returns log-probabilities of every answer that could have been given, on a new last axis, so that loss,
+accuracy and calibration come from one place. Returns may have any leading shape; the parameters broadcast
+against it.
 """
 
 from __future__ import annotations
@@ -24,21 +26,21 @@ FIRST = 0
 """The answer of a takeover, demonstration or outcome: the first window is the better one."""
 
 
-def preference(left: Tensor, right: Tensor, log_nu: Tensor, lapse: float, beta: float = 1.0) -> Tensor:
-    """(..., 3) log-probability of LEFT, RIGHT, EQUAL by Davidson's model of ties (1970), where a share
-    `lapse` of the answers is given at random.
+def preference(left: Tensor, right: Tensor, log_nu: Tensor, lapse: Tensor, beta: float = 1.0) -> Tensor:
+    """(..., 3) log-probability of LEFT, RIGHT, EQUAL by Davidson's model of ties (1970), beside lapses.
 
     `log_nu` is the logarithm of the tie parameter: equal returns tie with probability nu / (2 + nu).
     """
     half = 0.5 * beta * (left - right)
     scores = torch.stack(torch.broadcast_tensors(half, -half, log_nu), dim=-1)
-    return _lapsed(functional.log_softmax(scores, dim=-1), lapse)
+    habit = torch.stack(torch.broadcast_tensors(0.0 * half, 0.0 * half, log_nu), dim=-1)
+    return _lapsed(functional.log_softmax(scores, dim=-1), lapse, functional.log_softmax(habit, dim=-1))
 
 
-def evaluation(window: Tensor, baseline: Tensor, beta: Tensor, bias: Tensor) -> Tensor:
+def evaluation(window: Tensor, baseline: Tensor, beta: Tensor, bias: Tensor, lapse: Tensor) -> Tensor:
     """(..., 2) log-probability of GOOD, BAD for a window against what was usual before it; `bias` is the
     operator's leaning towards good."""
-    return _binary(beta * (window - baseline) + bias)
+    return _lapsed(_binary(beta * (window - baseline) + bias), lapse, _binary(bias))
 
 
 def takeover(executed: Tensor, policy: Tensor, beta: Tensor) -> Tensor:
@@ -56,10 +58,10 @@ def demonstration(returns: Tensor, present: Tensor, beta: Tensor) -> Tensor:
     return functional.log_softmax(scores, dim=-1)
 
 
-def outcome(success: Tensor, failure: Tensor, beta: Tensor, lapse: float) -> Tensor:
+def outcome(success: Tensor, failure: Tensor, beta: Tensor, lapse: Tensor) -> Tensor:
     """(..., 2) log-probability that the end of a marked success is better, or worse, than that of a
     marked failure: a preference that cannot tie."""
-    return _lapsed(_binary(beta * (success - failure)), lapse)
+    return _lapsed(_binary(beta * (success - failure)), lapse, _binary(torch.zeros_like(beta)))
 
 
 def gaussian_penalty(value: Tensor, mean: Tensor | float, spread: float) -> Tensor:
@@ -71,9 +73,7 @@ def _binary(score: Tensor) -> Tensor:
     return torch.stack((functional.logsigmoid(score), functional.logsigmoid(-score)), dim=-1)
 
 
-def _lapsed(log_probability: Tensor, lapse: float) -> Tensor:
-    if lapse == 0.0:
-        return log_probability
-    random = math.log(lapse / log_probability.shape[-1])
-    floor = log_probability.new_tensor(random)
-    return torch.logaddexp(log_probability + math.log1p(-lapse), floor)
+def _lapsed(log_probability: Tensor, lapse: Tensor, habit: Tensor) -> Tensor:
+    """(..., A) where a share of the answers, `lapse` (...) in logits, is given by `habit` (..., A) alone."""
+    kept, random = functional.logsigmoid(-lapse), functional.logsigmoid(lapse)
+    return torch.logaddexp(log_probability + kept.unsqueeze(-1), habit + random.unsqueeze(-1))

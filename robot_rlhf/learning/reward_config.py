@@ -66,7 +66,7 @@ class RewardConfig:
     learning_rate: float = 1e-3
     """Adam's step for the networks."""
     likelihood_rate: float = 1e-2
-    """Adam's step for rationalities, tie parameters and press biases."""
+    """Adam's step for rationalities, lapses, tie parameters and press biases."""
     weight_decay: float = 1e-2
     """Decoupled weight decay of the networks."""
     reward_penalty: float = 1e-2
@@ -102,7 +102,9 @@ class RewardConfig:
     rationality_spread: float = 0.5
     """Standard deviation of the prior on log beta."""
     lapse: float = 0.05
-    """Share of preferences and outcome marks answered at random."""
+    """Where an operator's share of preferences, presses and outcome marks given at random starts."""
+    lapse_spread: float = 1.0
+    """Standard deviation of the prior on its logit."""
     tie: float = 1.0
     """Where the tie parameter nu of preferences starts."""
     tie_spread: float = 1.0
@@ -135,7 +137,8 @@ class RewardConfig:
             _check(name, getattr(self, name), 1, math.inf)
         for name in ("batch_transitions", "window_samples", "outcome_pairs"):
             _check(name, getattr(self, name), 1, math.inf)
-        for name in ("learning_rate", "likelihood_rate", "rationality_spread", "tie", "tie_spread"):
+        for name in ("learning_rate", "likelihood_rate", "rationality_spread", "tie", "tie_spread",
+                     "lapse_spread"):  # fmt: skip
             _check(name, getattr(self, name), 1e-9, math.inf)
         for name in ("bias_spread", "return_scale", "control_hz", "press_baseline_s", "outcome_window_s",
                      "clip", "scale_floor"):  # fmt: skip
@@ -146,7 +149,7 @@ class RewardConfig:
         _check("min_steps", self.min_steps, 0, self.fit_steps)
         _check("carry", self.carry, 0.0, 1.0)
         _check("held_out", self.held_out, 0.0, 0.9)
-        _check("lapse", self.lapse, 0.0, 0.9)
+        _check("lapse", self.lapse, 1e-6, 0.9)
         if self.press_from_s <= self.press_until_s:
             raise ValueError(
                 f"press_from_s is {self.press_from_s}: it must be above press_until_s, {self.press_until_s}"

@@ -72,26 +72,27 @@ def fit(
 
 
 def log_probabilities(
-    kind: Kind, of: Judgements, picked: Tensor, returns: Tensor, operators: Operators, config: RewardConfig
+    kind: Kind, of: Judgements, picked: Tensor, returns: Tensor, operators: Operators
 ) -> Tensor:
     """(M, B, A) log-probability of every answer to the judgements `picked` (M, B), whose windows have
     `returns` (M, B, W); where a window is missing its return is not looked at."""
     member = torch.arange(len(picked)).unsqueeze(1)
     operator = of.operator[picked]
     beta = operators.log_beta[member, operator, of.beta[picked]].exp()
+    lapse = operators.lapse[member, operator]
     first, second = returns[..., 0], returns[..., 1]
     match kind:
         case Kind.PREFERENCES:
-            return likelihoods.preference(first, second, operators.log_nu[member, operator], config.lapse)
+            return likelihoods.preference(first, second, operators.log_nu[member, operator], lapse)
         case Kind.EVALUATIONS:
-            return likelihoods.evaluation(first, second, beta, operators.bias[member, operator])
+            return likelihoods.evaluation(first, second, beta, operators.bias[member, operator], lapse)
         case Kind.TAKEOVERS:
             return likelihoods.takeover(first, second, beta)
         case Kind.DEMONSTRATIONS:
             present = of.windows[member, picked] >= 0
             return likelihoods.demonstration(returns, present, beta)
         case Kind.OUTCOMES:
-            return likelihoods.outcome(first, second, beta, config.lapse)
+            return likelihoods.outcome(first, second, beta, lapse)
 
 
 class _Trainer:
@@ -142,7 +143,7 @@ class _Trainer:
         for (kind, (picked, weight)), part, column in zip(drawn.items(), parts, self._part.T, strict=True):
             of = evidence.judgements[kind]
             returns = config.return_scale * part.view_as(rows[kind]).mean(dim=-1)
-            chances = log_probabilities(kind, of, picked, returns, self._operators, config)
+            chances = log_probabilities(kind, of, picked, returns, self._operators)
             nll = -chances.gather(-1, of.answer[picked].unsqueeze(-1)).squeeze(-1)
             loss = loss + column * (weight * nll).sum(dim=1)
         loss = (loss + self._priors() / self._total).sum()
@@ -177,8 +178,10 @@ class _Trainer:
         operators, config = self._operators, self._config
         penalty = likelihoods.gaussian_penalty
         beta = penalty(operators.log_beta, operators.start, config.rationality_spread).sum(dim=(1, 2))
-        tie = penalty(operators.log_nu, math.log(config.tie), config.tie_spread).sum(dim=1)
-        return beta + tie + penalty(operators.bias, 0.0, config.bias_spread).sum(dim=1)
+        tie = penalty(operators.log_nu, operators.tie, config.tie_spread)
+        bias = penalty(operators.bias, 0.0, config.bias_spread)
+        lapse = penalty(operators.lapse, operators.lapsing, config.lapse_spread)
+        return beta + (tie + bias + lapse).sum(dim=1)
 
 
 class _Examiner:
@@ -217,7 +220,7 @@ class _Examiner:
             place = torch.searchsorted(self._windows, windows.clamp_min(self._windows[0]))
             member = torch.arange(len(picked)).view(-1, 1, 1)
             mine = returns[member, place]
-            chances[kind] = log_probabilities(kind, of, picked, mine, self._operators, self._config)
+            chances[kind] = log_probabilities(kind, of, picked, mine, self._operators)
         return chances
 
     def mean_nll(self, side: int) -> float:

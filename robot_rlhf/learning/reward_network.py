@@ -79,10 +79,11 @@ def _drawn(shape: torch.Size, gain: float, generator: torch.Generator) -> Tensor
 
 
 class Operators(nn.Module):
-    """How each operator answers, as each of M members believes: rationalities, ties, leaning.
+    """How each operator answers, as each of M members believes: rationalities, ties, leaning, lapses.
 
-    log_beta (M, O, 5), log_nu (M, O) and bias (M, O); a member's are its own, so that what it is
-    validated on has not reached it through the others. `start` (5,) is the middle of log_beta's prior.
+    log_beta is (M, O, 5); log_nu, bias and lapse, in logits, are (M, O). A member's are its own, so that what
+    it is validated on has not reached it through the others. `start` (5,) is the middle of log_beta's prior,
+    `tie` that of log_nu's and `lapsing` that of lapse's.
     """
 
     def __init__(self, config: RewardConfig) -> None:
@@ -90,21 +91,27 @@ class Operators(nn.Module):
         self._members = config.members
         start = [math.log(getattr(config.rationalities, name)) for name in BETAS]
         self.start = torch.tensor(start)
-        self._tie = math.log(config.tie)
+        self.tie = math.log(config.tie)
+        self.lapsing = math.log(config.lapse / (1.0 - config.lapse))
         self.log_beta = nn.Parameter(torch.empty(config.members, 0, len(BETAS)))
         self.log_nu = nn.Parameter(torch.empty(config.members, 0))
         self.bias = nn.Parameter(torch.empty(config.members, 0))
+        self.lapse = nn.Parameter(torch.empty(config.members, 0))
 
     @torch.no_grad()
     def reports(self, names: Sequence[str]) -> dict[str, OperatorReport]:
-        """What is believed of the operators, who are `names` in this order: geometric means over the members
-        of what must be positive."""
-        log_beta, log_nu, bias = (of.mean(dim=0).tolist() for of in (self.log_beta, self.log_nu, self.bias))
+        """What is believed of the operators, who are `names` in this order: means over the members of what
+        may be any number, such as a logarithm."""
+        log_beta, log_nu, bias, lapse = (
+            of.mean(dim=0).tolist()
+            for of in (self.log_beta, self.log_nu, self.bias, torch.sigmoid(self.lapse))
+        )
         return {
             name: OperatorReport(
                 {kind: math.exp(value) for kind, value in zip(BETAS, log_beta[index], strict=True)},
                 math.exp(log_nu[index]),
                 bias[index],
+                lapse[index],
             )
             for index, name in enumerate(names)
         }
@@ -112,9 +119,10 @@ class Operators(nn.Module):
     def grown(self, count: int, config: RewardConfig) -> Operators:
         """A copy for `count` operators, as many as here or more; new ones start from the priors' middle."""
         grown = Operators(config)
-        new = (self._members, count - self.log_nu.shape[1])
-        log_beta = self.start.expand(*new, -1)
-        grown.log_beta = nn.Parameter(torch.cat((self.log_beta.detach(), log_beta), dim=1))
-        grown.log_nu = nn.Parameter(torch.cat((self.log_nu.detach(), torch.full(new, self._tie)), dim=1))
-        grown.bias = nn.Parameter(torch.cat((self.bias.detach(), torch.zeros(new)), dim=1))
+        more = count - self.log_nu.shape[1]
+        starts = {"log_beta": self.start, "log_nu": self.tie, "bias": 0.0, "lapse": self.lapsing}
+        for name, known in self.named_parameters():
+            new = torch.empty(self._members, more, *known.shape[2:])
+            new[:] = torch.as_tensor(starts[name])
+            setattr(grown, name, nn.Parameter(torch.cat((known.detach(), new), dim=1)))
         return grown

@@ -38,11 +38,12 @@ class KindReport:
 class OperatorReport:
     """What the members believe of an operator, on average: `rationality` by the names of
     `reward_config.Rationalities`, where larger is more reliable; `tie` nu, the readiness to call two clips
-    equal; `leaning` towards pressing good, in logits."""
+    equal; `leaning` towards pressing good, in logits; `lapse`, the share of judgements given at random."""
 
     rationality: dict[str, float]
     tie: float
     leaning: float
+    lapse: float
 
 
 @dataclass(frozen=True)

@@ -73,11 +73,13 @@ class HeldOut(msgspec.Struct, frozen=True, kw_only=True):
 
 class OperatorFit(msgspec.Struct, frozen=True, kw_only=True):
     """What is believed of an operator: `rationality` by kind of answer, larger for a more reliable one;
-    `tie`, how readily two clips are called equal; `leaning` towards pressing good, in logits."""
+    `tie`, how readily two clips are called equal; `leaning` towards pressing good, in logits; `lapse`, the
+    share of answers, presses and marks given at random."""
 
     rationality: dict[str, float]
     tie: float
     leaning: float
+    lapse: float
 
 
 class RewardFitted(Metric, frozen=True, kw_only=True, tag="reward_fit"):

@@ -198,13 +198,16 @@ def _operators(fit: RewardFitted | None, data: RunData) -> str:
         twice, belief = data.asked_twice.get(name, ()), believed.get(name)
         same = f"{sum(twice)} of {len(twice)}" if twice else '<span class="missing">not asked</span>'
         rational = ["" if belief is None else f"{belief.rationality[kind]:.2f}" for kind in kinds]
-        rest = ["", ""] if belief is None else [f"{belief.tie:.2f}", f"{belief.leaning:+.2f}"]
+        rest = ["", "", ""]
+        if belief is not None:
+            rest = [f"{belief.tie:.2f}", f"{belief.leaning:+.2f}", f"{belief.lapse:.0%}"]
         rows.append([escape(name), same, *rational, *rest])
     head = ("Operator", "Same answer when asked twice", *(kind.replace("_", ", ") for kind in kinds),
-            "calls equal", "leans to good")  # fmt: skip
+            "calls equal", "leans to good", "at random")  # fmt: skip
     said = (
         "Rationality by kind: how sharply what they do follows the reward, so larger is more reliable. "
-        "Preferences have 1 by definition. A kind they never gave stays where it starts."
+        "Preferences have 1 by definition. A kind they never gave stays where it starts. At random: the "
+        "share of answers, presses and marks that follow nothing."
     )
     return f"<h3>The operators, as the reward model sees them</h3><p>{said}</p>{table(head, rows)}"
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import torch
@@ -59,9 +60,9 @@ def true_return(episodes: Book, segment: Segment) -> float:
     return float(10.0 * liked(episodes[segment.episode].window(segment)[1]).mean())
 
 
-def preferences(rng: np.random.Generator, noisy: bool = True) -> tuple[Events, Book]:
+def preferences(rng: np.random.Generator, noisy: bool = True, count: int = 2 * PEOPLE) -> tuple[Events, Book]:
     episodes, events = online(rng), []
-    for n in range(2 * PEOPLE):
+    for n in range(count):
         left, right = (Segment(int(rng.integers(PEOPLE)), int(rng.integers(12)), 10) for _ in range(2))
         better = true_return(episodes, left) - true_return(episodes, right)
         if noisy:
@@ -358,6 +359,49 @@ def test_an_operators_leaning_towards_good_is_learned_and_their_own() -> None:
     kind, stern = fitted(list(press), episodes, config).state()["operators.bias"].mean(dim=0).tolist()
     assert kind > 0.3
     assert stern < -0.3
+
+
+def compared_by(
+    name: str, rng: np.random.Generator, wrong: float, count: int = 2 * PEOPLE
+) -> tuple[Events, Book]:
+    """Preferences without a doubt, a share of them the wrong way round."""
+    events, episodes = preferences(rng, noisy=False, count=count)
+    return [
+        replace_answer(event, name, event.choice if rng.random() >= wrong else OTHER[event.choice])
+        for event in events
+        if isinstance(event, Preference)
+    ], episodes
+
+
+OTHER = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
+
+
+def replace_answer(event: Preference, name: str, choice: Choice) -> Preference:
+    return msgspec.structs.replace(event, id=f"{name} {event.id}", operator=name, choice=choice)
+
+
+@pytest.mark.parametrize("wrong", [0.5, 1.0], ids=["random", "contrary"])
+def test_operators_who_conflict_are_told_apart_by_their_lapses(wrong: float) -> None:
+    config = replace(SMALL, likelihood_rate=0.05)
+    events, episodes = compared_by("careful", np.random.default_rng(1), wrong=0.0)
+    half = [event for event in events if int(event.id.split("p")[-1]) % 2]
+    others, _ = compared_by("careless", np.random.default_rng(1), wrong)
+    model = RewardModel(2, config, seed=0)
+    for _ in range(3):
+        report = model.fit([*events, *others[: len(half)]], episodes)
+    assert report.operators["careless"].lapse > 2.0 * report.operators["careful"].lapse
+    assert agreement(model) > 0.8
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_confidence_stays_honest_with_an_operator_who_errs_more_than_is_assumed(seed: int) -> None:
+    events, episodes = compared_by("careless", np.random.default_rng(seed), wrong=0.3, count=480)
+    found = RewardModel(2, RewardConfig(held_out=0.4), seed).fit(events, episodes).kinds[Kind.PREFERENCES]
+    assert found.held_out >= 100
+    assert found.accuracy is not None
+    assert found.accuracy > 0.55
+    assert found.calibration_error is not None
+    assert found.calibration_error < 0.2
 
 
 @pytest.mark.parametrize(

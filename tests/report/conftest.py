@@ -194,7 +194,9 @@ def _fit(version: int, done: float, rng: np.random.Generator) -> RewardFitted:
         seconds=0.8,
         kinds=kinds,
         heldout=heldout,
-        operators={"hands": OperatorFit(rationality={"takeovers": 1.0 + done}, tie=0.8, leaning=0.3)},
+        operators={
+            "hands": OperatorFit(rationality={"takeovers": 1.0 + done}, tie=0.8, leaning=0.3, lapse=0.06)
+        },
     )
 
 
