@@ -60,8 +60,8 @@ def measure(size: int, rounds: int, folder: Path) -> NDArray[np.float64]:
         reward = RewardModel(OBS, RewardConfig(), 0)
         reward.fit(marks, newest)
 
-        def disagree(left: Sequence[Segment], right: Sequence[Segment]) -> NDArray[np.float32]:
-            return reward.disagreement(left, right, episodes)
+        def worth(left: Sequence[Segment], right: Sequence[Segment]) -> NDArray[np.float32]:
+            return reward.pair_information(left, right, episodes)
 
         asked: list[Query] = []
         seconds = []
@@ -71,7 +71,7 @@ def measure(size: int, rounds: int, folder: Path) -> NDArray[np.float64]:
             chosen = select_queries(
                 episodes,
                 asked,
-                disagree,
+                worth,
                 PAIRS,
                 QueryConfig(),
                 np.random.default_rng(index),

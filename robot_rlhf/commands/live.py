@@ -21,7 +21,7 @@ from robot_rlhf.commands.keys import make_key
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.episode import Role as EpisodeRole
 from robot_rlhf.feedback.messages import Stage
-from robot_rlhf.feedback.queries import Disagreement, select_queries
+from robot_rlhf.feedback.queries import Worth, select_queries
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Query, Segment, derived_id
 from robot_rlhf.session import processes
@@ -114,7 +114,7 @@ def _chosen(
     path: Path, config: RunConfig, episodes: Sequence[Episode], asked: Sequence[Query], count: int
 ) -> list[Query]:
     """New pairs, by disagreement where there is a reward model and torch to ask it with."""
-    compare: Disagreement | None = None
+    compare: Worth | None = None
     known = {episode.id: episode for episode in episodes}
     if not missing("learn"):
         from robot_rlhf.commands.trained import read_learner
@@ -122,7 +122,7 @@ def _chosen(
         learner = read_learner(path)[1]
         if learner is not None and learner.reward.version > 0:
             reward = learner.reward
-            compare = lambda left, right: reward.disagreement(left, right, known)  # noqa: E731
+            compare = lambda left, right: reward.pair_information(left, right, known)  # noqa: E731
     rng = generator(config.seed, Purpose.QUERY, 10**6 + len(asked))
 
     def named(left: Segment, right: Segment) -> str:

@@ -176,11 +176,11 @@ class LiveLearner:
             return True
         enough = self._answers >= ANSWERS_FOR_A_FIT and study.learner.fitted_at >= 0
         if study.judged and (study.fit_due(online) or enough):
-            self._answers = 0
+            self._answers, worth = 0, study.worth_of_watching()
             if study.fit(online):
                 self._save()
                 self._publish()
-                self._ask(study.demand(online) if online else 0)
+                self._ask(study.demand(online) if online else 0, worth)
                 return True
         owed = study.owed(online)
         if owed > 0:
@@ -208,13 +208,13 @@ class LiveLearner:
         watcher.idle("waiting for the next episode")
         return False
 
-    def _ask(self, count: int) -> None:
-        """Choose pairs, so that `count` are open."""
+    def _ask(self, count: int, worth: float = 0.0) -> None:
+        """Choose pairs, so that `count` are open where that many are worth `worth` nats a second."""
         open_now = len(self._run.store.queries(answered=False))
         online = self._study.count(Role.ONLINE)
         if count <= open_now or online == 0 or self._study.learner.reward.version == 0:
             return
-        queries = self._study.choose_pairs(online, count - open_now)
+        queries = self._study.choose_pairs(online, count - open_now, worth)
         self._line.send(lm.Asked(queries=tuple(queries)))
 
     # -- rollouts ----------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 Candidates come from the last episodes, so that answers are about what the policy does now
 (query-policy alignment: Hu et al. 2024), and are ranked by how much the reward ensemble disagrees
-about them (Christiano et al. 2017). How it disagrees is the caller's callable: nothing is learned here.
+about them (Christiano et al. 2017), and asked only where an answer is worth its time. What it is worth is
+the caller's callable: nothing is learned here.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Query, Segment
 
 Pair: TypeAlias = tuple[Segment, Segment]
-Disagreement: TypeAlias = Callable[[Sequence[Segment], Sequence[Segment]], NDArray[Any]]
+Worth: TypeAlias = Callable[[Sequence[Segment], Sequence[Segment]], NDArray[Any]]
 
 _MAX_DRAWN = 20_000  # ordered pairs looked at in a round; all of them where there are fewer
 
@@ -59,17 +60,18 @@ def label_demand(round_index: int, first: int, last: int, decay: float) -> int:
 def select_queries(
     episodes: Mapping[int, Episode],
     asked: Collection[Query],
-    disagreement: Disagreement | None,
+    worth: Worth | None,
     count: int,
     config: QueryConfig,
     rng: np.random.Generator,
     id_of: Callable[[Segment, Segment], str],
+    least: float = 0.0,
 ) -> list[Query]:
-    """At most `count` queries, the most disagreed about first; fewer where there are no more pairs.
+    """At most `count` queries, the most worth first; fewer where there are no more pairs worth `least`.
 
     `episodes` are all there are, by id, of which only the newest are looked at. New pairs are cut from the
     newest `recent_episodes` of role ONLINE or DEMONSTRATION that are at least a segment long, ranked by
-    `disagreement` of lists of K left and K right segments -> (K,) (None: taken at random), two clips of the
+    `worth` of lists of K left and K right segments -> (K,) (None: taken at random), two clips of the
     same episode never overlapping. Which clip is left is random. A pair that was asked is not asked again, in
     either order, except as a 'repeat': sides swapped, once, and only while both of its episodes are among
     `episodes`; repeats stand anywhere between the others. `id_of` names a query by its (left, right), which
@@ -80,8 +82,8 @@ def select_queries(
     again = _repeats(episodes, asked, int(rng.binomial(count, config.repeat_fraction)), rng)
     wanted = count - len(again)
     pool = _candidates(episodes, asked, wanted * config.candidates_factor, config, rng)
-    ranked = pool if disagreement is None else _rank(pool, disagreement)
-    reason = "random" if disagreement is None else "disagreement"
+    ranked = pool if worth is None else _rank(pool, worth, least)
+    reason = "random" if worth is None else "disagreement"
     chosen = [(pair, reason) for pair in _diversify(ranked, wanted)]
     for pair in again:
         chosen.insert(int(rng.integers(len(chosen) + 1)), (pair, "repeat"))
@@ -151,14 +153,14 @@ def _drawn(segments: Sequence[Segment], rng: np.random.Generator) -> Iterator[Pa
         yield segments[left], segments[right + (right >= left)]
 
 
-def _rank(pairs: Sequence[Pair], disagreement: Disagreement) -> list[Pair]:
-    """The pairs, most disagreed about first; ties stay in their (random) order."""
+def _rank(pairs: Sequence[Pair], worth: Worth, least: float) -> list[Pair]:
+    """The pairs worth `least`, the most worth first; ties stay in their (random) order."""
     if not pairs:
         return []
-    scores = np.asarray(disagreement([left for left, _ in pairs], [right for _, right in pairs]))
+    scores = np.asarray(worth([left for left, _ in pairs], [right for _, right in pairs]))
     if scores.shape != (len(pairs),) or not np.isfinite(scores).all():
-        raise ValueError(f"disagreement has shape {scores.shape}, expected ({len(pairs)},) finite numbers")
-    return [pairs[int(i)] for i in np.argsort(-scores, kind="stable")]
+        raise ValueError(f"worth has shape {scores.shape}, expected ({len(pairs)},) finite numbers")
+    return [pairs[int(i)] for i in np.argsort(-scores, kind="stable") if scores[i] >= least]
 
 
 def _diversify(ranked: Sequence[Pair], count: int) -> list[Pair]:

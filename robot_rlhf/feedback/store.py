@@ -303,10 +303,14 @@ class Store:
                 (activity, active_s, attended_s, episode),
             )
 
-    def operator_seconds(self) -> OperatorSeconds:
-        """All booked operator time."""
-        booked = self.operator_seconds_by_activity().values()
-        return OperatorSeconds(sum(b.active_s for b in booked), sum(b.attended_s for b in booked))
+    def operator_seconds(self, episodes: Collection[int] | None = None) -> OperatorSeconds:
+        """All booked operator time, or what was booked for `episodes`."""
+        chosen = "1" if episodes is None else f"episode IN ({','.join('?' * len(episodes))})"
+        ((active, attended),) = self._run(
+            f"SELECT TOTAL(active_s), TOTAL(attended_s) FROM operator_time WHERE {chosen}",
+            tuple(episodes or ()),
+        )
+        return OperatorSeconds(active, attended)
 
     def operator_seconds_by_activity(self) -> dict[str, OperatorSeconds]:
         """Activity -> booked time, in the order the activities first appeared."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -91,8 +91,10 @@ def gather(
     operators: Sequence[str],
     split: Split,
     config: RewardConfig,
+    only: Container[str] | None = None,
 ) -> Evidence:
-    """The evidence of `kinds` in `events`, all of them standing and by one of `operators`.
+    """The evidence of `kinds` in `events`, all of them standing and by one of `operators`; with `only`, in
+    those with these ids.
 
     Outcome marks keep failed demonstrations and successful alternatives out, whatever `kinds` is. Raises
     ValueError for an event about an episode that is not given, or steps outside it.
@@ -103,7 +105,8 @@ def gather(
     counts: dict[Kind, int] = {}
     judged: set[int] = set()
     for kind in (kind for kind in Kind if kind in kinds):
-        each = [comparer.compare(event) for event in events if KIND_OF[type(event)] is kind]
+        asked = (event for event in events if only is None or event.id in only)
+        each = [comparer.compare(event) for event in asked if KIND_OF[type(event)] is kind]
         comparisons = [comparison for found in each for comparison in found]
         if comparisons:
             counts[kind] = sum(map(bool, each))

@@ -71,6 +71,13 @@ def fit(
     return Fitted(steps, train_nll, everything.predictions())
 
 
+def answer_chances(
+    network: RewardNetwork, operators: Operators, evidence: Evidence, config: RewardConfig
+) -> dict[Kind, Tensor]:
+    """(M, E, A) log-probability by each member of every answer to the E judgements of each kind."""
+    return _Examiner(network, operators, evidence, config).chances() if evidence.judgements else {}
+
+
 def log_probabilities(
     kind: Kind, of: Judgements, picked: Tensor, returns: Tensor, operators: Operators
 ) -> Tensor:
@@ -209,7 +216,7 @@ class _Examiner:
         self._features = network.features(evidence.obs[kept], evidence.next_obs[kept])
 
     @torch.no_grad()
-    def _chances(self) -> dict[Kind, Tensor]:
+    def chances(self) -> dict[Kind, Tensor]:
         """(M, E, A) log-probability of every answer, for each kind."""
         rewards = self._network(self._features)
         returns = self._config.return_scale * window_means(rewards, self._rows, self._length)
@@ -226,7 +233,7 @@ class _Examiner:
     def mean_nll(self, side: int) -> float:
         """Mean negative log-likelihood over what is on `side` of each member, kinds by their weight."""
         total, weights = 0.0, 0.0
-        for kind, chances in self._chances().items():
+        for kind, chances in self.chances().items():
             of, picked = self._judgements[kind], self._picked[kind]
             nll = -chances.gather(-1, of.answer[picked].unsqueeze(-1)).squeeze(-1)
             weight = of.share[picked] * (of.side[:, picked[0]] == side) * self._config.kind_weights.of(kind)
@@ -237,7 +244,7 @@ class _Examiner:
     def predictions(self) -> dict[Kind, Predictions]:
         """Of each held-out judgement, the mean prediction of the members that hold it out."""
         found = {}
-        for kind, chances in self._chances().items():
+        for kind, chances in self.chances().items():
             of, picked = self._judgements[kind], self._picked[kind][0]
             judges = (of.side[:, picked] == HELD_OUT).double().unsqueeze(-1)
             judged = judges.sum(dim=(0, 2)) > 0

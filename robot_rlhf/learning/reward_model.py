@@ -6,7 +6,7 @@ import copy
 import json
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -16,8 +16,10 @@ from torch import Tensor
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Feedback, Kind, Segment, Undo
 from robot_rlhf.learning.evidence import Evidence, family, gather, standing
+from robot_rlhf.learning.information import information
+from robot_rlhf.learning.likelihoods import preference
 from robot_rlhf.learning.reward_config import RewardConfig
-from robot_rlhf.learning.reward_fit import FitError, Fitted, NothingToFitError, fit
+from robot_rlhf.learning.reward_fit import FitError, Fitted, NothingToFitError, answer_chances, fit
 from robot_rlhf.learning.reward_network import Operators, RewardNetwork
 from robot_rlhf.learning.reward_report import FitReport, KindReport, OperatorReport, Predictions, report
 from robot_rlhf.learning.scale import RewardScale
@@ -124,11 +126,11 @@ class RewardModel:
         returns = self._config.return_scale * rewards.view(-1, *obs.shape[:2]).mean(dim=2)
         return np.asarray(returns.numpy())
 
-    def disagreement(
+    def pair_information(
         self, left: Sequence[Segment], right: Sequence[Segment], episodes: Mapping[int, Episode]
     ) -> NDArray[np.float32]:
-        """(K,) standard deviation over the members of the probability that `left` is the better of a pair
-        that does not tie: where an answer would teach the most."""
+        """(K,) nats that an answer to each pair would tell of which member's reward is right, from somebody
+        who is as the known operators are on average."""
         if len(left) != len(right):
             raise ValueError(f"{len(left)} left and {len(right)} right segments: there must be as many")
         if not left:
@@ -142,8 +144,26 @@ class RewardModel:
             ]
         )
         returns = self._config.return_scale * index.means(self.members(*table.tensors()))
-        better = torch.sigmoid(returns[:, pairs[:, 0]] - returns[:, pairs[:, 1]])
-        return np.asarray(better.std(dim=0, correction=0).numpy())
+        nu, lapse = (of.detach().mean() for of in (self._operators.log_nu, self._operators.lapse))
+        chances = preference(returns[:, pairs[:, 0]], returns[:, pairs[:, 1]], nu, lapse)
+        return np.asarray(information(chances).numpy())
+
+    def event_information(
+        self,
+        events: Sequence[Feedback | Undo],
+        episodes: Mapping[int, Episode],
+        kinds: frozenset[Kind],
+        new: Container[str],
+    ) -> float:
+        """Nats that the events whose ids are `new` tell of which member's reward is right, in sum, before
+        they are fitted to. The rest is as for `fit`."""
+        kept = standing(events)
+        names = [*self._names, *sorted({event.operator for event in kept} - set(self._names))]
+        split = Split(self._seed, self._config.members, self._config.held_out, family(kept, episodes))
+        evidence = gather(kept, episodes, kinds, names, split, self._config, new)
+        operators = self._operators.grown(len(names), self._config).agreed()
+        chances = answer_chances(self._network, operators, evidence, self._config)
+        return sum(float(information(of) @ evidence.judgements[kind].share) for kind, of in chances.items())
 
     def snapshot(self) -> dict[str, NDArray[np.float32]]:
         """The arrays that a `learning.snapshot.Snapshot` judges by, copied; none before the first fit."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
@@ -115,6 +116,14 @@ class Operators(nn.Module):
             )
             for index, name in enumerate(names)
         }
+
+    @torch.no_grad()
+    def agreed(self) -> Operators:
+        """A copy in which every member believes what they believe on average."""
+        agreed = copy.deepcopy(self)
+        for belief in agreed.parameters():
+            belief.copy_(belief.mean(dim=0, keepdim=True).expand_as(belief))
+        return agreed
 
     def grown(self, count: int, config: RewardConfig) -> Operators:
         """A copy for `count` operators, as many as here or more; new ones start from the priors' middle."""

@@ -250,12 +250,14 @@ class LockstepSession:
     # -- preferences ---------------------------------------------------------------------------------
 
     def _ask(self, online: int) -> None:
-        """A round of pairs, chosen by disagreement, answered and committed before anything is learned.
+        """A round of pairs worth more than what watching brings, answered and committed before anything is
+        learned.
         It is committed as a whole, so that a run that was killed asks it once."""
         if Kind.PREFERENCES not in self.kinds or int(self.store.meta(_ASKED) or 0) >= online:
             return
         config = self.config
-        queries = self.study.choose_pairs(online, self.study.demand(online))
+        study = self.study
+        queries = study.choose_pairs(online, study.demand(online), study.worth_of_watching())
         with self.store.transaction():
             for index, query in enumerate(queries):
                 self._answer(query, generator(config.seed, Purpose.ANSWER, online, index), online)

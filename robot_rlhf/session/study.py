@@ -14,9 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_rlhf.feedback.episode import Episode, Role
-from robot_rlhf.feedback.queries import label_demand, select_queries
+from robot_rlhf.feedback.operator import PAIR_S
+from robot_rlhf.feedback.queries import Worth, label_demand, select_queries
 from robot_rlhf.feedback.store_codec import episodes_of
-from robot_rlhf.feedback.types import Kind, Outcome, Query, Segment, derived_id
+from robot_rlhf.feedback.types import Feedback, Kind, Outcome, Preference, Query, Segment, derived_id
 from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
 from robot_rlhf.session.evaluation import Actor
@@ -147,9 +148,7 @@ class Study:
 
     def fit(self, online: int) -> bool:
         """Fit the reward model to all that was said; False where there is nothing to fit to yet."""
-        known = self.learner.episodes.keys()
-        stored = self.store.feedback(self.kinds, learnable=True)
-        events = [event for event in stored if episodes_of(event) <= known]
+        events = self._known_events()
         if not events:
             return False
         self.watcher.phase("fitting the reward")
@@ -159,6 +158,12 @@ class Study:
             return False  # say, nothing but failures so far: the next round may have more
         self.watcher.fitted(report)
         return True
+
+    def _known_events(self) -> list[Feedback]:
+        """What was said of episodes that are here, and stands."""
+        known = self.learner.episodes.keys()
+        stored = self.store.feedback(self.kinds, learnable=True)
+        return [event for event in stored if episodes_of(event) <= known]
 
     def owed(self, online: int) -> int:
         """The gradient updates that the policy's steps so far have earned and not had."""
@@ -182,11 +187,35 @@ class Study:
         round_index = max(0, online // schedule.episodes_per_fit - 1)
         return label_demand(round_index, schedule.pairs_first, schedule.pairs_last, schedule.pairs_decay)
 
-    def choose_pairs(self, online: int, count: int) -> list[Query]:
-        """Up to `count` pairs to ask about, by disagreement once there is a reward model."""
-        compare: Callable[[Sequence[Segment], Sequence[Segment]], NDArray[np.float64]] | None = None
+    def worth_of_watching(self) -> float:
+        """Nats a second of the operator's time that the newest policy episodes brought, as many as come
+        between two fits, in all kinds but pairs: how much their events tell of which member of the reward
+        ensemble is right. 0 where nothing is known yet; call it before they are fitted to."""
+        learner = self.learner
+        online = sorted(one.id for one in learner.episodes.values() if one.role is Role.ONLINE)
+        newest = online[-self.config.schedule.episodes_per_fit :]
+        seconds = self.store.operator_seconds(newest).active_s
+        if learner.reward.version == 0 or seconds == 0.0:
+            return 0.0
+        events = self._known_events()
+        new = {
+            e.id for e in events if not isinstance(e, Preference) and not episodes_of(e).isdisjoint(newest)
+        }
+        kinds = self.config.reward_kinds
+        return learner.reward.event_information(events, learner.episodes, kinds, new) / seconds
+
+    def _seconds_a_pair(self) -> float:
+        """What a pair has taken this operator so far."""
+        booked = self.store.operator_seconds_by_activity().get("pair")
+        answered = self.store.counts()[Kind.PREFERENCES]
+        return PAIR_S if booked is None or not answered else booked.active_s / answered
+
+    def choose_pairs(self, online: int, count: int, worth: float = 0.0) -> list[Query]:
+        """Up to `count` pairs to ask about, the most telling first once there is a reward model, and none
+        whose answer tells less than `worth` nats a second."""
+        compare: Worth | None = None
         if self.learner.reward.version > 0:
-            compare = self._disagreement
+            compare = self._information
         return select_queries(
             self.learner.episodes,
             self._queries(),
@@ -195,6 +224,7 @@ class Study:
             self.config.queries,
             generator(self.config.seed, Purpose.QUERY, online),
             lambda left, right: derived_id(self.config.seed, "pair", online, left, right),
+            least=worth * self._seconds_a_pair(),
         )
 
     def _queries(self) -> list[Query]:
@@ -202,8 +232,8 @@ class Study:
         self._asked += self.store.queries(skip=len(self._asked))
         return self._asked
 
-    def _disagreement(self, left: Sequence[Segment], right: Sequence[Segment]) -> NDArray[np.float64]:
-        return np.asarray(self.learner.reward.disagreement(left, right, self.learner.episodes))
+    def _information(self, left: Sequence[Segment], right: Sequence[Segment]) -> Float32:
+        return self.learner.reward.pair_information(left, right, self.learner.episodes)
 
     def save(self, enter: Callable[[int, Path], None]) -> None:
         """Write a checkpoint and have it entered in the run's index."""

@@ -36,9 +36,10 @@ def select(
     config: QueryConfig = NO_REPEATS,
     seed: int = 0,
     by: Callable[..., NDArray[Any]] | None = late,
+    least: float = 0.0,
 ) -> list[Query]:
     by_id = {episode.id: episode for episode in episodes}
-    return select_queries(by_id, asked, by, count, config, np.random.default_rng(seed), id_of)
+    return select_queries(by_id, asked, by, count, config, np.random.default_rng(seed), id_of, least)
 
 
 def pair(query: Query) -> frozenset[Segment]:
@@ -176,7 +177,19 @@ def test_a_seed_repeats_whatever_the_order_of_its_inputs(
     assert len(once) <= count
 
 
-def test_a_disagreement_of_the_wrong_shape_is_named(make_episode: Maker) -> None:
+def test_what_is_not_worth_its_time_is_not_asked_but_repeated_all_the_same(make_episode: Maker) -> None:
+    episodes = [make_episode(i, 100) for i in range(20)]
+    every = select(episodes, 5)
+    worth = [float(late([q.left], [q.right])[0]) for q in every]
+    asked = select(episodes, 5, least=worth[2])
+    assert 3 <= len(asked) <= 5
+    assert all(float(late([q.left], [q.right])[0]) >= worth[2] for q in asked)
+    assert not select(episodes, 5, least=np.inf)
+    repeats = QueryConfig(repeat_fraction=1.0)
+    assert {q.reason for q in select(episodes, 5, every, repeats, least=np.inf)} == {"repeat"}
+
+
+def test_a_worth_of_the_wrong_shape_is_named(make_episode: Maker) -> None:
     with pytest.raises(ValueError, match=r"shape \(1, 10\), expected \(10,\)"):
         select([make_episode(0), make_episode(1)], 1, by=lambda left, right: np.zeros((1, len(left))))
     with pytest.raises(ValueError, match="finite"):

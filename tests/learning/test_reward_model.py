@@ -293,17 +293,36 @@ def test_new_data_renormalises_the_input_without_changing_the_function() -> None
     torch.testing.assert_close(model.members(obs, obs + 0.1), before, rtol=1e-4, atol=1e-5)
 
 
-def test_disagreement_is_symmetric_and_vanishes_for_a_clip_with_itself(trained: RewardModel) -> None:
+def test_a_pair_tells_as_much_either_way_round_and_a_clip_with_itself_nothing(trained: RewardModel) -> None:
     _, episodes = preferences(np.random.default_rng(1))
     left = [Segment(n, 0, 8) for n in range(10)]
     right = [Segment(n + 10, 2, 12) for n in range(10)]
-    there, back = trained.disagreement(left, right, episodes), trained.disagreement(right, left, episodes)
+    there, back = (trained.pair_information(*pair, episodes) for pair in ((left, right), (right, left)))
     assert there.shape == (10,)
     assert (there > 0.0).all()
     assert (there <= 0.5).all()
     np.testing.assert_allclose(there, back, atol=1e-6)
-    assert trained.disagreement(left, left, episodes).max() == 0.0
-    assert trained.disagreement([], [], episodes).shape == (0,)
+    assert trained.pair_information(left, left, episodes).max() == 0.0
+    assert trained.pair_information([], [], episodes).shape == (0,)
+
+
+@pytest.mark.parametrize("kind", list(ALONE))
+def test_events_tell_less_once_they_are_learned_from_and_nothing_but_what_is_new_counts(kind: Kind) -> None:
+    events, episodes = ALONE[kind](np.random.default_rng(1))
+    half = len(events) // 2
+    first, then = {event.id for event in events[:half]}, {event.id for event in events[half:]}
+    model = RewardModel(2, replace(SMALL, bootstrap_rate=0.0), 0)
+
+    def told(new: set[str]) -> float:
+        return model.event_information(events, episodes, frozenset(Kind), new)
+
+    assert told(first) < 0.01, "members that know nothing agree"
+    model.fit(events[:half], episodes)
+    before = told(then)
+    assert 0.0 < before < len(then) * math.log(SMALL.members)
+    assert told(first | then) == pytest.approx(told(first) + before, rel=1e-3)
+    assert told(set()) == 0.0
+    assert model.event_information(events, episodes, frozenset(), then) == 0.0
 
 
 def test_the_report_counts_and_calibrates_what_was_held_out() -> None:
