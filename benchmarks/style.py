@@ -103,7 +103,7 @@ def judge(run: Path, style: str) -> dict[str, float]:
         for _ in range(env.horizon):
             obs, reward, _, _, info = env.step(actor.act(obs))
             utility.append(reward)
-            broken.append(float(STYLES[style][0](env.scene)))
+            broken.append(float(STYLES[style].breach(env.scene)))
         successes.append(bool(info["is_success"]))
     env.close()
     means = {"utility": np.mean(utility), "broken": np.mean(broken), "success_rate": np.mean(successes)}

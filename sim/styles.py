@@ -1,14 +1,14 @@
 """Ways of doing a task that its operator cares about: the same task, with a utility that is less where the
-style is broken.
+style is broken, and done by its operator without breaking it.
 
-A style shows in what the operator says and nowhere else: layout, observation and success are the task's own.
-Ask for one by name, as `pick_cube/low`.
+A style shows in what the operator does and says and nowhere else: layout, observation and success are the
+task's own. Ask for one by name, as `pick_cube/low`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +19,51 @@ from sim.task import Array, Layout, Prop, Task, Waypoint
 WEIGHT = 0.5
 """What a moment loses where the style is wholly broken; a task's own utility is from 0 to 1."""
 
-_VASE_M = np.array([0.52, 0.0])  # where a vase stands that nobody but the operator sees
+_VASE_M = np.array([0.55, 0.0])  # where a vase stands that nobody but the operator sees
+_BERTH_M = 0.12  # how far from its axis they go round it
 
 
 def near_the_vase(scene: Scene) -> Array:
-    """1 with the tool within 3 cm of the vase's axis, 0 from 7 cm on."""
+    """1 with the tool within 5 cm of the vase's axis, 0 from 9 cm on."""
     away = np.linalg.norm(scene.tool_pos_m[..., :2] - _VASE_M, axis=-1)
-    return np.asarray(np.clip((0.07 - away) / 0.04, 0.0, 1.0))
+    return np.asarray(np.clip((0.09 - away) / 0.04, 0.0, 1.0))
+
+
+def round_the_vase(scene: Scene, waypoint: Waypoint) -> Waypoint:
+    """Round the vase on the nearer side, where the straight way leads past it too closely."""
+    tool, goal = scene.tool_pos_m[:2], waypoint.pos_m[:2]
+    way = goal - tool
+    along = np.clip((_VASE_M - tool) @ way / max(float(way @ way), 1e-9), 0.0, 1.0)
+    nearest = tool + along * way - _VASE_M
+    if not 0.0 < along < 1.0 or np.linalg.norm(nearest) >= _BERTH_M - 0.02:
+        return waypoint
+    aside = np.array([-way[1], way[0]]) / np.linalg.norm(way)
+    aside *= 1.0 if nearest @ aside >= 0.0 else -1.0
+    beside = np.append(_VASE_M + _BERTH_M * aside, waypoint.pos_m[2])
+    return replace(waypoint, pos_m=beside, precise=False)
+
+
+_LYING_M = 0.03  # a 4 cm cube whose middle is below this lies on the table
 
 
 def rough_at_the_cube(scene: Scene) -> Array:
-    """1 with the tool faster than 12 cm/s at the cube, 0 below 4 cm/s or from 8 cm away on."""
+    """1 with the tool faster than 12 cm/s at the cube while it lies, 0 below 4 cm/s or from 8 cm away on."""
     away = np.linalg.norm(scene.objects["cube"][..., :3] - scene.tool_pos_m, axis=-1)
     near = np.clip((0.08 - away) / 0.04, 0.0, 1.0)
     speed = np.linalg.norm(scene.tool_vel_m_s, axis=-1)
-    return np.asarray(near * np.clip((speed - 0.04) / 0.08, 0.0, 1.0))
+    lies = scene.objects["cube"][..., 2] < _LYING_M
+    return np.asarray(lies * near * np.clip((speed - 0.04) / 0.08, 0.0, 1.0))
+
+
+def slowly_at_the_cube(scene: Scene, waypoint: Waypoint) -> Waypoint:
+    """Small steps within 11 cm of the cube while it lies: a hand is the slower the nearer it is to where it
+    goes."""
+    cube = scene.objects["cube"][:3]
+    if np.linalg.norm(cube - scene.tool_pos_m) > 0.11 or cube[2] >= _LYING_M:
+        return waypoint
+    step = waypoint.pos_m - scene.tool_pos_m
+    short = step * min(1.0, 0.012 / max(float(np.linalg.norm(step)), 1e-9))
+    return replace(waypoint, pos_m=scene.tool_pos_m + short, precise=True)
 
 
 def carried_high(scene: Scene) -> Array:
@@ -42,15 +72,31 @@ def carried_high(scene: Scene) -> Array:
     return np.asarray(np.clip((height - 0.14) / 0.06, 0.0, 1.0))
 
 
-Breach = Callable[[Scene], Array]
-"""How far a style is broken at a moment, (...), from 0 to 1."""
+def carried_low(_: Scene, waypoint: Waypoint) -> Waypoint:
+    """No higher with the cube in the hand than 12.5 cm over where it lay."""
+    if waypoint.gripper > 0.5:
+        return waypoint
+    return replace(waypoint, pos_m=np.minimum(waypoint.pos_m, [np.inf, np.inf, 0.145]))
 
-STYLES: Mapping[str, tuple[Breach, str]] = {
-    "reach/clear": (near_the_vase, "Keep clear of the vase in the middle."),
-    "pick_cube/gentle": (rough_at_the_cube, "Be gentle with it."),
-    "pick_cube/low": (carried_high, "Do not carry it high."),
+
+@dataclass(frozen=True)
+class Style:
+    """How a task is wanted to be done."""
+
+    wish: str
+    """In words."""
+    breach: Callable[[Scene], Array]
+    """How far it is broken at a moment, (...), from 0 to 1."""
+    way: Callable[[Scene, Waypoint], Waypoint]
+    """From the task's own next waypoint to that of somebody who keeps it."""
+
+
+STYLES: Mapping[str, Style] = {
+    "reach/clear": Style("Keep clear of the vase in the middle.", near_the_vase, round_the_vase),
+    "pick_cube/gentle": Style("Be gentle with it.", rough_at_the_cube, slowly_at_the_cube),
+    "pick_cube/low": Style("Do not carry it high.", carried_high, carried_low),
 }
-"""Task and style -> how far it is broken, and the wish in words."""
+"""By task and style."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +108,7 @@ class Styled:
 
     @property
     def goal(self) -> str:
-        return f"{self.task.goal} {STYLES[self.name][1]}"
+        return f"{self.task.goal} {STYLES[self.name].wish}"
 
     @property
     def horizon_s(self) -> float:
@@ -83,10 +129,10 @@ class Styled:
         return self.task.observe(scene)
 
     def utility(self, scene: Scene) -> Array:
-        return self.task.utility(scene) - WEIGHT * STYLES[self.name][0](scene)
+        return self.task.utility(scene) - WEIGHT * STYLES[self.name].breach(scene)
 
     def success(self, scene: Scene) -> NDArray[np.bool_]:
         return self.task.success(scene)
 
     def expert(self, scene: Scene) -> Waypoint:
-        return self.task.expert(scene)
+        return STYLES[self.name].way(scene, self.task.expert(scene))

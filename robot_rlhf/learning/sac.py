@@ -89,7 +89,7 @@ class SAC:
         """The action (m,) for an observation (n,) and what the base would do (m,), or (N, m) for (N, n) and
         (N, m), in [-1, 1].
 
-        Of the actor's proposal and the base's the one is taken that the slow critics find better, since a
+        The actor's proposal is taken where all of the slow critics find it better than the base's, since a
         young actor loses what its base can do (Hu et al. 2024, IBRL). `deterministic` takes the squashed mean
         instead of a sample around it; `averaged` asks the averaged actor.
         Raises ValueError for another shape and FloatingPointError rather than return a NaN.
@@ -102,7 +102,9 @@ class SAC:
             inputs = self._inputs(_rows(obs), None if base is None else _rows(base))
             mean, log_std = actor(inputs)
             if base is not None:
-                mean = self._better(inputs, mean, actor.base_mean(inputs))
+                plain = actor.base_mean(inputs)
+                proposed, fallback = (self._target(inputs, torch.tanh(each)) for each in (mean, plain))
+                mean = torch.where((proposed > fallback).all(0).unsqueeze(-1), mean, plain)
             if not deterministic:
                 mean = torch.addcmul(mean, log_std.exp(), self._noise(len(mean)))
             action = torch.tanh(mean)
@@ -110,11 +112,6 @@ class SAC:
         if not np.isfinite(result).all():
             raise FloatingPointError(f"the policy answered {result.tolist()} to observation {obs.tolist()}")
         return result
-
-    def _better(self, inputs: Tensor, one: Tensor, other: Tensor) -> Tensor:
-        """Of two actions before the tanh, (B, m) each, the one with the larger least value; else `one`."""
-        values = [self._target(inputs, torch.tanh(mean)).amin(0) for mean in (one, other)]
-        return torch.where((values[1] > values[0]).unsqueeze(-1), other, one)
 
     def _inputs(self, obs: Tensor, base: Tensor | None) -> Tensor:
         """What the networks see: raw observations (B, n) normalised, and the base's actions (B, m)."""

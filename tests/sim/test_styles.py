@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from hardware.scene import Scene
-from sim.env import TaskEnv
+from robot_rlhf.feedback.hands import Hands, HandsConfig
+from robot_rlhf.session.rollout import hand_action
+from sim.env import SPEED_M_S, TaskEnv
 from sim.styles import STYLES, WEIGHT, Styled
 from sim.task import make_task
 
@@ -44,12 +46,12 @@ def test_nothing_but_the_utility_and_the_wish_differ(walked: tuple[str, list[Sce
 
 def test_a_style_is_broken_and_kept(walked: tuple[str, list[Scene]]) -> None:
     name, scenes = walked
-    breach = STYLES[name][0]
+    breach = STYLES[name].breach
     base = scenes[0]
     match name:
         case "reach/clear":
-            cases = [(_from_the_vase(base, 0.0), 1.0), (_from_the_vase(base, 0.05), 0.5)]
-            cases.append((_from_the_vase(base, 0.08), 0.0))
+            cases = [(_from_the_vase(base, 0.0), 1.0), (_from_the_vase(base, 0.07), 0.5)]
+            cases.append((_from_the_vase(base, 0.1), 0.0))
         case "pick_cube/gentle":
             cases = [(_at_the_cube(base, 0.0, speed), wanted) for speed, wanted in ((0.12, 1.0), (0.03, 0.0))]
             cases += [(_at_the_cube(base, 0.0, 0.08), 0.5), (_at_the_cube(base, 0.1, 0.12), 0.0)]
@@ -61,7 +63,7 @@ def test_a_style_is_broken_and_kept(walked: tuple[str, list[Scene]]) -> None:
 
 
 def _from_the_vase(scene: Scene, away_m: float) -> Scene:
-    return replace(scene, tool_pos_m=np.array([0.52 + away_m, 0.0, 0.2]))
+    return replace(scene, tool_pos_m=np.array([0.55 + away_m, 0.0, 0.2]))
 
 
 def _at_the_cube(scene: Scene, above_m: float, speed: float) -> Scene:
@@ -73,6 +75,24 @@ def _lifted(scene: Scene, height_m: float) -> Scene:
     cube = scene.objects["cube"].copy()
     cube[2] = 0.02 + height_m
     return replace(scene, objects={"cube": cube})
+
+
+@pytest.mark.parametrize("name", STYLED)
+def test_whoever_wants_a_style_keeps_it_and_succeeds(name: str) -> None:
+    """The operator's own way against the plain task's, by how far the style is broken."""
+    broken: dict[str, list[float]] = {name: [], name.partition("/")[0]: []}
+    for way, moments in broken.items():
+        env, expert = TaskEnv(name), Hands(make_task(way).expert, HandsConfig(ideal=True), SPEED_M_S, 10.0)
+        for seed in range(6):
+            env.reset(seed=seed)
+            expert.begin(np.random.default_rng(seed), may_botch=False)
+            for _ in range(env.horizon):
+                info = env.step(hand_action(expert.drive(env.scene), env.axes))[-1]
+                moments.append(float(STYLES[name].breach(env.scene)))
+            assert info["is_success"], f"{way}, start {seed}"
+        env.close()
+    kept, plain = (np.mean(moments) for moments in broken.values())
+    assert kept < 0.5 * plain
 
 
 @pytest.mark.parametrize("name", ["pick_cube/rude", "reach/low", "fly/low", "/low"])
