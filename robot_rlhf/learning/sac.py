@@ -250,9 +250,11 @@ class SAC:
     def _update_critic(self, obs: Tensor, next_obs: Tensor, batch: Batch) -> dict[str, Tensor]:
         with torch.no_grad():
             action, log_prob = self.actor.sample(next_obs, self._noise(len(obs)))
-            following = self._least(self._target(next_obs, action)) - self._log_alpha.exp() * log_prob
-            if batch.next_base is not None:  # the policy takes the better of the two
-                following = torch.maximum(following, self._least(self._target(next_obs, batch.next_base)))
+            values = self._target(next_obs, action)
+            following = self._least(values) - self._log_alpha.exp() * log_prob
+            if batch.next_base is not None:  # as in `act`
+                fallback = self._target(next_obs, batch.next_base)
+                following = torch.where((values > fallback).all(0), following, self._least(fallback))
             wanted = batch.reward + self.config.discount * (1.0 - batch.terminated) * following
         values = self.critic(obs, batch.action)
         loss = (values - wanted).square().mean(1).sum()

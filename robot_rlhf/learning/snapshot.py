@@ -126,8 +126,8 @@ class Acting:
         if snapshot.clone is not None:
             both = np.tanh(np.stack([mean, plain]))
             seen = np.concatenate([np.broadcast_to(inputs, (2, len(inputs))), both], axis=1)
-            corrected, uncorrected = snapshot.critic(seen[None])[..., 0].min(axis=0)
-            mean = plain if uncorrected > corrected else mean
+            corrected, uncorrected = snapshot.critic(seen[None])[..., 0].T
+            mean = mean if (corrected > uncorrected).all() else plain
         if rng is not None:
             middle, half = t["log_std"]
             mean = mean + np.exp(middle + half * np.tanh(raw)) * rng.standard_normal(mean.shape)

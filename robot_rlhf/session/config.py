@@ -18,11 +18,11 @@ ALL_KINDS = ",".join(kind.value for kind in Kind)
 class ScheduleConfig:
     """How much is asked of the operator, and when."""
 
-    demonstrations: int = 8
+    demonstrations: int = 12
     """Episodes the operator drives before the policy starts."""
     alternatives: int = 3
     """Noised replays that each demonstration is compared with."""
-    episodes: int = 36
+    episodes: int = 48
     """Episodes the policy drives, with takeovers."""
     operator_seconds: float = 0.0
     """The run ends once the operator has been active for so long, whatever else is planned; 0: no limit."""

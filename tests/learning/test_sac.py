@@ -291,34 +291,40 @@ def test_it_starts_as_its_base_and_can_turn_it_round() -> None:
         assert torch.tanh(sac.actor(inputs)[0]).max() < -0.9
 
 
-@pytest.mark.parametrize("sign", [1.0, -1.0])
-def test_of_the_base_and_its_correction_the_better_one_is_taken(
-    sign: float, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("signs", [(1.0, 1.0), (-1.0, -1.0), (1.0, -1.0)], ids=["all", "none", "one"])
+def test_a_correction_is_made_where_all_critics_find_it_better(
+    signs: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sac = SAC(1, 1, SMALL, seed=0)
     with torch.no_grad():
         sac.actor.trunk.weights[-1].zero_()
         sac.actor.trunk.biases[-1][0] = 0.3
-    monkeypatch.setattr(type(sac._target), "forward", lambda critic, inputs, action: sign * action.mT)
+    monkeypatch.setattr(
+        type(sac._target), "forward", lambda *given: torch.tensor(signs)[:, None] * given[-1].mT
+    )
     obs, base = np.zeros((2, 1), np.float32), np.array([[-0.5], [0.5]], np.float32)
     corrected = np.tanh(np.arctanh(base) + 0.3)
-    assert sac.act(obs, base, deterministic=True) == pytest.approx(corrected if sign > 0 else base)
+    assert sac.act(obs, base, deterministic=True) == pytest.approx(corrected if min(signs) > 0 else base)
     assert sac.act(obs, None, deterministic=True) == pytest.approx(np.tanh(np.full((2, 1), 0.3)))
 
 
-def test_what_follows_is_worth_what_the_better_proposal_is() -> None:
-    """Where the base's next action is a fortune, the critic's target has it, and without a base has not."""
+@pytest.mark.parametrize("doubts", [False, True])
+def test_what_follows_is_worth_what_the_policy_would_do(doubts: bool) -> None:
+    """The base's next action is a fortune by all critics, or its correction is by one of them alone: the base
+    acts both times, and the critics' target says so; without a base it does not."""
     replay = line()
     batch = replay.sample(8, 0.5, rng())
     sac = SAC(1, 1, SMALL, seed=0)
     wanted = []
     for base in (None, torch.zeros(8, 1)):
         sac.load(SAC(1, 1, SMALL, seed=0).state())
-        with torch.no_grad():
-            before = sac._target.forward
+        before = sac._target.forward
 
         def value(obs: Tensor, action: Tensor, frozen: bool = False) -> Tensor:
-            return torch.where(action[:, 0] == 0.0, 100.0, 0.0).expand(SMALL.critics, -1)
+            is_base = action[:, 0] == 0.0
+            values = torch.where(is_base, 100.0, 0.0).repeat(SMALL.critics, 1)
+            values[0] += 1000.0 * doubts * ~is_base
+            return values
 
         sac._target.forward = value  # type: ignore[method-assign]
         metrics = sac.update(batch._replace(base=base, next_base=base), with_metrics=True)
