@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,13 +37,13 @@ from robot_rlhf.feedback.types import (
 )
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
-from robot_rlhf.learning.reward_model import FitReport
+from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.report.metrics import EpisodeEnded, Evaluated, read_events
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 from robot_rlhf.session.learner import Learner, shuffled
 from robot_rlhf.session.lockstep import LockstepSession
 from robot_rlhf.session.run_folder import RunFolder
-from robot_rlhf.session.study import Watcher
+from robot_rlhf.session.study import Study, Watcher
 from sim.env import TaskEnv
 
 Tiny = Callable[..., RunConfig]
@@ -250,6 +251,39 @@ class TestEvents:
             ),
             *("query", "left", "right", "choice", "response_s", "replays", "step", "good", "success"),
         }
+
+
+class TestPairsOrWatching:
+    @pytest.fixture
+    def study(self, ended: Ended) -> Iterator[Study]:
+        episode = next(iter(ended.episodes().values()))
+        with ended.store() as store:
+            run = RunFolder(ended.folder, ended.config, store)
+            yield Study(run, episode.obs.shape[1], episode.action.shape[1])
+
+    def test_watching_is_worth_what_its_events_tell_a_second(self, study: Study) -> None:
+        episodes = study.learner.episodes
+        online = sorted(id for id, episode in episodes.items() if episode.role is Role.ONLINE)
+        worth = study.worth_of_watching()
+        newest = online[-study.config.schedule.episodes_per_fit :]
+        seconds = study.store.operator_seconds(newest).active_s
+        assert 0.0 < worth < math.log(study.config.reward_model.members) * 100 / seconds
+        study.learner.reward = RewardModel(study.learner.sac.obs_size, study.config.reward_model, 0)
+        assert study.worth_of_watching() == 0.0, "nothing is known yet"
+
+    def test_what_tells_less_than_watching_is_not_asked(self, study: Study) -> None:
+        every = study.choose_pairs(10**6, 4)
+        assert len(every) == 4
+        left, right = [pair.left for pair in every], [pair.right for pair in every]
+        nats = study.learner.reward.pair_information(left, right, study.learner.episodes)
+        a_second = float(np.median(nats)) / PAIR_S
+        asked = study.choose_pairs(10**6, 4, a_second)
+        assert 0 < len(asked) <= 4
+        assert all(pair.reason == "repeat" for pair in study.choose_pairs(10**6, 4, 1e9))
+        worth = study.learner.reward.pair_information(
+            [pair.left for pair in asked], [pair.right for pair in asked], study.learner.episodes
+        )
+        assert (worth >= a_second * PAIR_S - 1e-6).all()
 
 
 class TestOperatorTime:
