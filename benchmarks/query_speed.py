@@ -8,6 +8,7 @@ Runs of 10^3, 10^4 and 10^5 stored episodes, a tenth as many answered pairs, a f
 from __future__ import annotations
 
 import argparse
+import gc
 import json
 import tempfile
 import time
@@ -65,6 +66,8 @@ def measure(size: int, rounds: int, folder: Path) -> NDArray[np.float64]:
 
         asked: list[Query] = []
         seconds = []
+        gc.collect()
+        gc.freeze()  # as a live session's learner does
         for index in range(rounds):
             began = time.perf_counter()
             asked += store.queries(skip=len(asked))

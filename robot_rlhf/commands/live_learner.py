@@ -6,6 +6,7 @@ Killed at any moment, it goes on from the store and its newest checkpoint when i
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import sys
@@ -56,6 +57,7 @@ class LiveLearner:
         self._run, self._config = run, run.config
         self._env = TaskEnv(run.config.task, run.config.control_hz)
         self._study = Study(run, self._env.obs_size, self._env.axes)
+        gc.freeze()  # a long run's episodes are here for good: no search through them shall hold up a pair
         self._line = line
         self._began = self._finishing = self._ended = self.over = False
         self._stale = self._anew = False  # there is something new in the store, or all of it is
