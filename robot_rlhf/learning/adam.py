@@ -21,10 +21,6 @@ class FusedAdam:
         self._second = [torch.zeros_like(parameter) for parameter in self.parameters]
         self._steps = [torch.zeros(()) for _ in self.parameters]
 
-    def minimise(self, loss: Tensor) -> None:
-        """One step down the gradient of a scalar `loss`."""
-        self.step(torch.autograd.grad(loss, self.parameters))
-
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
         """One step down `gradients`, one of the parameter's shape each."""

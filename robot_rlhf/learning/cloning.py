@@ -176,7 +176,7 @@ class ChunkedClone:
         }
         members = [member for member in self._members if isinstance(member, MLP)]
         for layer in range(self.config.layers + 1):
-            weights = [member.weights[layer].detach().numpy().T for member in members]
+            weights = [member.weights[layer].detach().numpy() for member in members]
             biases = [member.biases[layer].detach().numpy()[None] for member in members]
             arrays[f"clone.weights.{layer}"] = np.ascontiguousarray(np.stack(weights))
             arrays[f"clone.biases.{layer}"] = np.stack(biases)

@@ -11,6 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robot_rlhf.learning import backprop
+from robot_rlhf.learning.backprop import Trace
+
 BASE_EDGE = 0.97
 """Where a base's action nearer to +-1 is put: from there a residual can still turn it round."""
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
@@ -36,6 +39,11 @@ class _Norm(nn.Module):
         self._size = (size,)
         self.register_buffer("_one", torch.ones(size), persistent=False)
         self.register_buffer("_zero", torch.zeros(size), persistent=False)
+
+    @property
+    def constants(self) -> backprop.Norm:
+        """The gain and the bias."""
+        return backprop.Norm(self._one, self._zero)
 
     def forward(self, x: Tensor) -> Tensor:
         return F.layer_norm(x, self._size, self._one, self._zero)
@@ -101,17 +109,33 @@ class MLP(nn.Module):
         sizes = _sizes(inputs, hidden, layers, outputs)
         scales = [*[1.0] * layers, last_scale]
         self.weights = nn.ParameterList(
-            _uniform((high, low), low, scale, generator)
+            _uniform((low, high), low, scale, generator)
             for (low, high), scale in zip(sizes, scales, strict=True)
         )
         self.biases = nn.ParameterList([nn.Parameter(torch.zeros(high)) for _, high in sizes])
         self._norm = _Norm(hidden)
 
     def forward(self, x: Tensor) -> Tensor:
-        *hidden, last = zip(self.weights, self.biases, strict=True)
+        *hidden, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in hidden:
-            x = self._norm(F.linear(x, weight, bias)).relu_()
-        return F.linear(x, *last)
+            x = self._norm(torch.addmm(bias, x, weight)).relu_()
+        return torch.addmm(last_bias, x, last_weight)
+
+    def trace(self, x: Tensor) -> tuple[Tensor, Trace]:
+        """(B, inputs) -> (B, outputs), and what `gradients` needs to know of how. No autograd."""
+        *weights, last_weight = self.weights
+        *biases, last_bias = self.biases
+        trace = backprop.forward(x, weights, biases, self._norm.constants)
+        return torch.addmm(last_bias, trace.output, last_weight), trace
+
+    def gradients(self, trace: Trace, gradient: Tensor) -> list[Tensor]:
+        """A gradient by each of the parameters, in their order, from that by the output (B, outputs)."""
+        *weights, last_weight = self.weights
+        *biases, _ = self.biases
+        by_weight, by_bias = backprop.parameter_gradients(
+            gradient @ last_weight.mT, trace, weights, biases, self._norm.constants
+        )
+        return [*by_weight, trace.output.mT @ gradient, *by_bias, gradient.sum(0)]
 
 
 class CriticEnsemble(nn.Module):
@@ -132,20 +156,41 @@ class CriticEnsemble(nn.Module):
         biases = [nn.Parameter(torch.zeros(members, 1, high)) for _, high in sizes]
         self.weights = nn.ParameterList([*weights, _uniform((members, 1, width), width, 1.0, generator)])
         self.biases = nn.ParameterList([*biases, nn.Parameter(torch.zeros(members, 1))])
-        self.members = members
+        self.members, self._action_size = members, action_size
         self._norm = _Norm(hidden)
 
-    def forward(self, obs: Tensor, action: Tensor, frozen: bool = False) -> Tensor:
-        """(B, n), (B, m) -> (M, B). `frozen`: no gradient reaches the critics' own weights."""
-        layers = list(zip(self.weights, self.biases, strict=True))
-        if frozen:
-            layers = [(weight.detach(), bias.detach()) for weight, bias in layers]
+    def forward(self, obs: Tensor, action: Tensor) -> Tensor:
+        """(B, n), (B, m) -> (M, B)."""
         x = torch.cat((obs, action), -1).expand(self.members, -1, -1)
-        *hidden, (last_weight, last_bias) = layers
+        *hidden, (last_weight, last_bias) = zip(self.weights, self.biases, strict=True)
         for weight, bias in hidden:
             x = self._norm(torch.baddbmm(bias, x, weight)).relu_()
         # One output: a product and a sum are several times as fast as a matrix product of width 1.
         return (x * last_weight).sum(-1) + last_bias
+
+    def trace(self, obs: Tensor, action: Tensor) -> tuple[Tensor, Trace]:
+        """(B, n), (B, m) -> (M, B), and what the gradients need to know of how. No autograd."""
+        *weights, last_weight = self.weights
+        *biases, last_bias = self.biases
+        trace = backprop.forward(torch.cat((obs, action), -1), weights, biases, self._norm.constants)
+        return (trace.output * last_weight).sum(-1) + last_bias, trace
+
+    def gradients(self, trace: Trace, gradient: Tensor) -> list[Tensor]:
+        """A gradient by each of the parameters, in their order, from that by the values (M, B)."""
+        *weights, last_weight = self.weights
+        *biases, _ = self.biases
+        by_weight, by_bias = backprop.parameter_gradients(
+            gradient.unsqueeze(-1) * last_weight, trace, weights, biases, self._norm.constants
+        )
+        last = torch.bmm(gradient.unsqueeze(1), trace.output)
+        return [*by_weight, last, *by_bias, gradient.sum(1, keepdim=True)]
+
+    def action_gradient(self, trace: Trace, gradient: Tensor) -> Tensor:
+        """The gradient by the action (B, m), from that by the values (M, B)."""
+        *weights, last_weight = self.weights
+        by_output = gradient.unsqueeze(-1) * last_weight
+        numbers = slice(weights[0].shape[-2] - self._action_size, None)
+        return backprop.input_gradient(by_output, trace, weights, self._norm.constants, numbers)
 
 
 class ResidualActor(nn.Module):
@@ -187,6 +232,19 @@ class ResidualActor(nn.Module):
         residual, raw = self.trunk(inputs).chunk(2, -1)
         return self.base_mean(inputs) + residual, self._middle + self._half * raw.tanh()
 
+    def trace(self, inputs: Tensor) -> tuple[Tensor, Tensor, Trace]:
+        """`forward`, and what `gradients` needs to know of how. No autograd."""
+        outputs, trace = self.trunk.trace(inputs)
+        residual, raw = outputs.chunk(2, -1)
+        return self.base_mean(inputs) + residual, self._middle + self._half * raw.tanh(), trace
+
+    def gradients(self, trace: Trace, log_std: Tensor, by_mean: Tensor, by_log_std: Tensor) -> list[Tensor]:
+        """A gradient by each of the trunk's parameters, in their order, from those by the mean and by
+        `log_std` as `trace` returned it."""
+        bent = (log_std - self._middle) / self._half
+        by_raw = by_log_std * (1.0 - bent.square()) * self._half
+        return self.trunk.gradients(trace, torch.cat((by_mean, by_raw), -1))
+
     def base_mean(self, inputs: Tensor) -> Tensor:
         """(B, n + m) -> the base's action before the tanh (B, m)."""
         return torch.atanh(inputs[..., -self.action_size :].clamp(-BASE_EDGE, BASE_EDGE))
@@ -203,10 +261,12 @@ class ResidualActor(nn.Module):
         return torch.tanh(before), _log_density(noise, log_std, before)
 
     @staticmethod
-    def log_prob(mean: Tensor, log_std: Tensor, action: Tensor) -> Tensor:
-        """Log-density (B,) of given actions (B, m) in [-1, 1]; the edges are moved in by 1e-3."""
+    def log_prob(mean: Tensor, log_std: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
+        """Log-density (B,) of given actions (B, m) in [-1, 1], and how many standard deviations they are from
+        the mean before the tanh (B, m); the edges are moved in by 1e-3."""
         before = torch.atanh(action.clamp(-_ACTION_EDGE, _ACTION_EDGE))
-        return _log_density((before - mean) * torch.exp(-log_std), log_std, before)
+        away = (before - mean) * torch.exp(-log_std)
+        return _log_density(away, log_std, before), away
 
 
 def _log_density(noise: Tensor, log_std: Tensor, before: Tensor) -> Tensor:

@@ -134,6 +134,7 @@ class SAC:
             metrics |= self.update(batch, with_metrics=self._updates >= measured) or {}
         return metrics
 
+    @torch.no_grad()
     def update(self, batch: Batch, with_metrics: bool = False) -> Metrics | None:
         """One gradient update, critics first. Metrics only when asked for, since they cost time.
 
@@ -187,7 +188,7 @@ class SAC:
         for name, actor in (("explorer", self.actor), ("deployed", self._average)):
             for part, tensors in (("weights", actor.trunk.weights), ("biases", actor.trunk.biases)):
                 for layer, tensor in enumerate(tensors):
-                    arrays[f"{name}.{part}.{layer}"] = np.ascontiguousarray(tensor.detach().numpy().T).copy()
+                    arrays[f"{name}.{part}.{layer}"] = tensor.detach().numpy().copy()
         *hidden, (weight, bias) = zip(self._target.weights, self._target.biases, strict=True)
         layers = [*hidden, (weight.mT, bias.unsqueeze(-1))]  # the last is kept as a row: see CriticEnsemble
         for layer, (weight, bias) in enumerate(layers):
@@ -248,51 +249,60 @@ class SAC:
         return values.amin(0) if len(values) != 2 else torch.minimum(values[0], values[1])
 
     def _update_critic(self, obs: Tensor, next_obs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        with torch.no_grad():
-            action, log_prob = self.actor.sample(next_obs, self._noise(len(obs)))
-            values = self._target(next_obs, action)
-            following = self._least(values) - self._log_alpha.exp() * log_prob
-            if batch.next_base is not None:  # as in `act`
-                fallback = self._target(next_obs, batch.next_base)
-                following = torch.where((values > fallback).all(0), following, self._least(fallback))
-            wanted = batch.reward + self.config.discount * (1.0 - batch.terminated) * following
-        values = self.critic(obs, batch.action)
-        loss = (values - wanted).square().mean(1).sum()
-        self._critic_optimizer.minimise(loss)
-        with torch.no_grad():
-            torch._foreach_lerp_(
-                self._target_parameters, self._critic_optimizer.parameters, self.config.target_rate
-            )
+        action, log_prob = self.actor.sample(next_obs, self._noise(len(obs)))
+        values = self._target(next_obs, action)
+        following = self._least(values) - self._log_alpha.exp() * log_prob
+        if batch.next_base is not None:  # as in `act`
+            fallback = self._target(next_obs, batch.next_base)
+            following = torch.where((values > fallback).all(0), following, self._least(fallback))
+        wanted = batch.reward + self.config.discount * (1.0 - batch.terminated) * following
+        values, trace = self.critic.trace(obs, batch.action)
+        error = values - wanted
+        self._critic_optimizer.step(self.critic.gradients(trace, error * (2.0 / len(obs))))
+        torch._foreach_lerp_(
+            self._target_parameters, self._critic_optimizer.parameters, self.config.target_rate
+        )
         return {
-            "critic_loss": loss.detach(),
-            "q_mean": values.detach().mean(),
+            "critic_loss": error.square().mean(1).sum(),
+            "q_mean": values.mean(),
             "reward_mean": batch.reward.mean(),
         }
 
     def _update_actor(self, obs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        config = self.config
-        mean, log_std = self.actor(obs)
-        action, log_prob = self.actor.squash(mean, log_std, self._noise(len(obs)))
-        value = self._least(self.critic(obs, action, frozen=True))
+        """A step down (alpha log pi - Q)/scale + weight * cloning, with u = mean + std * noise and
+        a = tanh(u): log pi has the gradient 2 a by u, and -1 besides by the log standard deviation."""
+        config, share = self.config, 1.0 / len(obs)
+        noise = self._noise(len(obs))
+        mean, log_std, trace = self.actor.trace(obs)
+        action, log_prob = self.actor.squash(mean, log_std, noise)
+        values, critic_trace = self.critic.trace(obs, action)
+        value = self._least(values)
         alpha = self._log_alpha.exp()
-        self._track_spread(value.detach())
+        self._track_spread(value)
         scale = self._spread.clamp(min=config.spread_floor)
-        loss = (alpha * log_prob - value).mean() / scale
-        parts = {"actor_loss": loss.detach(), "q_spread": self._spread, "temperature": alpha}
+        by_action = self.critic.action_gradient(critic_trace, (values == value).float())
+        by_sample = (2.0 * alpha * action - by_action * (1.0 - action.square())) * (share / scale)
+        by_mean = by_sample
+        by_log_std = by_sample * log_std.exp() * noise - alpha * (share / scale)
+        parts = {
+            "actor_loss": (alpha * log_prob - value).mean() / scale,
+            "q_spread": self._spread,
+            "temperature": alpha,
+        }
         weight = self.bc_weight
         if weight > 0.0:
-            cloning = self._cloning_loss(obs, mean, log_std, value.detach(), batch)
-            parts["bc_loss"] = cloning.detach()
-            loss = loss + weight * cloning
-        entropy = -log_prob.detach().mean()
+            loss, towards, narrower = self._cloning(obs, mean, log_std, value, batch)
+            parts["bc_loss"] = loss
+            by_mean = by_mean + weight * towards
+            by_log_std = by_log_std + weight * narrower
+        entropy = -log_prob.mean()
         parts["entropy"] = entropy
-        self._actor_optimizer.minimise(loss)
+        self._actor_optimizer.step(self.actor.gradients(trace, log_std, by_mean, by_log_std))
         self._temperature_optimizer.step([entropy - self._target_entropy])
-        with torch.no_grad():
-            self._log_alpha.clamp_(max=math.log(config.max_temperature))
-            torch._foreach_lerp_(
-                self._average_parameters, self._actor_optimizer.parameters, 1.0 - config.actor_average
-            )
+        self._log_alpha.clamp_(max=math.log(config.max_temperature))
+        torch._foreach_lerp_(
+            self._average_parameters, self._actor_optimizer.parameters, 1.0 - config.actor_average
+        )
         self._actor_updates += 1
         return parts
 
@@ -303,21 +313,28 @@ class SAC:
         weight = 1.0 if self._actor_updates == 0 else 1.0 - self.config.spread_average
         self._spread = torch.lerp(self._spread, spread, weight)
 
-    def _cloning_loss(
+    def _cloning(
         self, obs: Tensor, mean: Tensor, log_std: Tensor, value: Tensor, batch: Batch
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor, Tensor]:
         """Mean over the batch's operator rows (0 without any) of the squared error of tanh(mean), summed
-        over action dimensions, plus the weighted negative log-likelihood."""
-        config = self.config
-        loss = (torch.tanh(mean) - batch.action).square().sum(-1)
-        if config.bc_nll_weight > 0.0:
-            likelihood = self.actor.log_prob(mean, log_std, batch.action) / self.action_size
-            loss = loss - config.bc_nll_weight * likelihood
+        over action dimensions, plus the weighted negative log-likelihood; and its gradients by mean and
+        log_std (B, m)."""
+        nll_weight = self.config.bc_nll_weight / self.action_size
         chosen = batch.operator.float()
-        if config.q_filter:
-            with torch.no_grad():
-                chosen = chosen * (self._least(self.critic(obs, batch.action)) > value)
-        return (loss * chosen).sum() / batch.operator.sum().clamp(min=1)
+        if self.config.q_filter:
+            chosen = chosen * (self._least(self.critic(obs, batch.action)) > value)
+        chosen = (chosen / batch.operator.sum().clamp(min=1)).unsqueeze(-1)
+        meant = torch.tanh(mean)
+        error = meant - batch.action
+        loss = (error.square() * chosen).sum()
+        by_mean = 2.0 * error * (1.0 - meant.square()) * chosen
+        by_log_std = torch.zeros_like(log_std)
+        if nll_weight > 0.0:
+            likelihood, away = self.actor.log_prob(mean, log_std, batch.action)
+            loss = loss - nll_weight * (likelihood.unsqueeze(-1) * chosen).sum()
+            by_mean = by_mean - nll_weight * away * torch.exp(-log_std) * chosen
+            by_log_std = nll_weight * (1.0 - away.square()) * chosen
+        return loss, by_mean, by_log_std
 
 
 def _rows(values: NDArray[np.float32]) -> Tensor:

@@ -320,7 +320,7 @@ def test_what_follows_is_worth_what_the_policy_would_do(doubts: bool) -> None:
         sac.load(SAC(1, 1, SMALL, seed=0).state())
         before = sac._target.forward
 
-        def value(obs: Tensor, action: Tensor, frozen: bool = False) -> Tensor:
+        def value(obs: Tensor, action: Tensor) -> Tensor:
             is_base = action[:, 0] == 0.0
             values = torch.where(is_base, 100.0, 0.0).repeat(SMALL.critics, 1)
             values[0] += 1000.0 * doubts * ~is_base
@@ -351,8 +351,10 @@ def test_the_log_density_is_that_of_the_squashed_gaussian() -> None:
     base = torch.distributions.Normal(mean, log_std.exp())
     squashed = torch.distributions.TransformedDistribution(base, torch.distributions.TanhTransform())
     assert torch.allclose(log_prob, squashed.log_prob(action).sum(-1))
-    assert torch.allclose(ResidualActor.log_prob(mean, log_std, action.clamp(-0.99, 0.99)),
-                          squashed.log_prob(action.clamp(-0.99, 0.99)).sum(-1))  # fmt: skip
+    given = action.clamp(-0.99, 0.99)
+    likelihood, away = ResidualActor.log_prob(mean, log_std, given)
+    assert torch.allclose(likelihood, squashed.log_prob(given).sum(-1))
+    assert torch.allclose(mean + away * log_std.exp(), torch.atanh(given))
     assert torch.autograd.gradcheck(lambda m, s: ResidualActor.squash(m, s, noise), (mean, log_std))
     far = ResidualActor.squash(torch.tensor([[60.0]]), torch.tensor([[0.0]]), torch.tensor([[0.0]]))[1]
     assert far.item() == pytest.approx(2 * 60.0 - 2 * math.log(2.0) - 0.5 * math.log(2 * math.pi), rel=1e-5)
@@ -367,14 +369,6 @@ def test_critics_of_an_ensemble_do_not_see_each_other() -> None:
     after = critic(obs, action)
     assert torch.equal(before[[0, 2]], after[[0, 2]])
     assert not torch.allclose(before[1], after[1])
-
-
-def test_frozen_critics_pass_gradients_on_and_take_none() -> None:
-    critic = CriticEnsemble(3, 2, 16, 2, 2, torch.Generator().manual_seed(0))
-    action = torch.randn(5, 2, requires_grad=True)
-    critic(torch.randn(5, 3), action, frozen=True).sum().backward()
-    assert action.grad is not None and action.grad.abs().sum() > 0
-    assert all(parameter.grad is None for parameter in critic.parameters())
 
 
 def test_the_normaliser_is_set_once_and_exactly() -> None:
