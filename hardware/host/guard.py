@@ -71,7 +71,8 @@ class NotAllowedError(Exception):
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to move the arm, as `source`, until it expires, is released or is taken."""
+    """The right to move the arm, as `source`, until it expires, is released or is taken. Whoever knows its id
+    and is the same user as `peer`, over whichever connection, has it."""
 
     id: str
     peer: Peer
@@ -258,7 +259,7 @@ class Guard:
 
     def _own_lease(self, peer: Peer, id: str, now_ns: int) -> Lease:
         held = self._valid_lease(now_ns)
-        if held is None or held.id != id or held.peer != peer:
+        if held is None or held.id != id or (held.peer.name, held.peer.key) != (peer.name, peer.key):
             who = "nobody" if held is None else held.peer.name
             raise NotAllowedError(Why.LEASE, f"the lease {id!r} of {peer.name} is over: {who} has the arm")
         return held

@@ -1,0 +1,287 @@
+"""One control loop that owns an arm, and the sockets by which others ask it to move.
+
+The loop turns at the arm's own rate on absolute deadlines: read the arm, publish what it is like, follow
+what the guard says. Between two turns it answers; a STOP is answered, and acted on, at once. Nothing that
+comes over the network is waited for, and nothing raises out of the loop but the arm's own driver.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+
+from hardware import wire
+from hardware.clock import NS_PER_S
+from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Wish
+from hardware.robot import Command, FaultError, Robot, RobotError, RobotState, StaleStateError
+from hardware.security import Role, ServerSecurity
+from hardware.transport import Peer, Publisher, Received, Server, wait
+
+_SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
+_LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
+
+
+@runtime_checkable
+class Clearable(Protocol):
+    """An arm whose faults can be cleared by software."""
+
+    def clear_fault(self) -> None:
+        """Forget all faults. Nothing moves before the next command. Raises RobotError where it cannot be."""
+        ...
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where a host listens."""
+
+    rpc: str
+    commands: str
+    stop: str
+    states: str
+
+
+class Host:
+    """Serves `robot`. Call `turn_until` again and again, or `run`, from one thread.
+
+    `attended`: it moves only while a person is heard of; by default unless the arm is a simulated one.
+    """
+
+    def __init__(
+        self, robot: Robot, bind: str, *, security: ServerSecurity | None, attended: bool | None = None
+    ) -> None:
+        """`bind` is where it is asked; the other sockets are beside it. Raises TransportError for an address
+        that cannot be bound, or is not loopback without `security`."""
+        self._robot, self._spec = robot, robot.spec
+        self.guard = Guard(attended=not self._spec.simulated if attended is None else attended)
+        self._attended = not self._spec.simulated if attended is None else attended
+        self.session = secrets.token_hex(8)
+        beside = f"{bind.rpartition(':')[0]}:*"
+        self._rpc: Server[wire.ToHost] = Server(bind, wire.ToHost, security=security)
+        self._commands: Server[wire.Move] = Server(beside, wire.Move, security=security, hwm=4)
+        self._stop: Server[wire.ToStop] = Server(beside, wire.ToStop, security=security)
+        self._states = Publisher(beside, security=security)
+        self.addresses = Addresses(
+            self._rpc.address, self._commands.address, self._stop.address, self._states.address
+        )
+        self._period_ns = round(NS_PER_S / self._spec.control_hz)
+        self._next_ns = time.monotonic_ns()
+        self._seq = self._told = 0
+        self._last_command = -1
+        self._following: Command | None = None
+        self._state: wire.State | None = None
+        self._acknowledge: tuple[Peer, int] | None = None
+        self.late_ms = 0.0
+        """How late the newest turn began."""
+        self.overruns = 0
+        """Turns that were left out, since the loop was later than a whole one."""
+
+    # -- time --------------------------------------------------------------------------------------------
+
+    def run(self) -> None:
+        """Until the process is told to end."""
+        while True:
+            self.turn_until(time.monotonic_ns() + NS_PER_S)
+
+    def turn_until(self, until_ns: int) -> None:
+        """Serve until that time on the monotonic clock."""
+        sockets = (self._stop, self._commands, self._rpc)
+        while (now_ns := time.monotonic_ns()) < until_ns:
+            if now_ns >= self._next_ns:
+                self._turn(now_ns)
+            wait(sockets, min(self._next_ns, until_ns))
+            self._hear()
+
+    def _turn(self, now_ns: int) -> None:
+        late_ns = now_ns - self._next_ns
+        missed = late_ns // self._period_ns
+        self.late_ms, self.overruns = late_ns / 1e6, self.overruns + missed
+        self._next_ns += (missed + 1) * self._period_ns
+        reading = self._read()
+        self._follow(self.guard.due(now_ns))
+        if reading is not None:
+            self._publish(reading, now_ns)
+        self._tell(now_ns)
+
+    def _read(self) -> RobotState | None:
+        try:
+            reading = self._robot.read()
+        except (StaleStateError, RobotError) as error:
+            self._fail(str(error))
+            return None
+        if reading.faults and self.guard.safety is not Safety.STOPPED:
+            self._fail(", ".join(reading.faults))
+        return reading
+
+    def _fail(self, fault: str) -> None:
+        """The arm itself says that something is wrong."""
+        if self.guard.safety is not Safety.STOPPED:
+            self.guard.stop(f"fault: {fault}")
+        self._halt()
+
+    def _follow(self, command: Command | None) -> None:
+        """Carry out what is due, or come to rest."""
+        if self.guard.safety is Safety.STOPPED:
+            self._halt()
+            return
+        if command is None and self._following is None:
+            return
+        lasts_s = _LASTS_TURNS * self._period_ns / NS_PER_S
+        last = self._following if command is None else command
+        assert last is not None
+        twist = np.zeros(6) if command is None else command.twist
+        try:
+            applied = self._robot.send(Command(last.seq, twist, last.gripper, lasts_s, last.source))
+        except FaultError as error:
+            self._fail(str(error))
+            return
+        at_rest = command is None and not applied.command.twist.any()
+        self._following = None if at_rest else last
+        if command is not None and self._acknowledge is not None:
+            peer, seq = self._acknowledge
+            if seq == command.seq:
+                self._commands.send(peer, wire.followed(applied))
+        self._acknowledge = None
+
+    def _halt(self) -> None:
+        """Zero velocity as fast as the arm can."""
+        self._robot.stop()
+        self._following = None
+
+    # -- what is said ------------------------------------------------------------------------------------
+
+    def _publish(self, reading: RobotState, now_ns: int) -> None:
+        self._seq += 1
+        guard, lease = self.guard, self.guard.lease
+        self._state = wire.State(
+            session=self.session,
+            seq=self._seq,
+            host_ns=now_ns,
+            wall_ns=time.time_ns(),
+            safety=guard.safety,
+            reason=guard.reason,
+            holder="" if lease is None else lease.peer.name,
+            source=None if lease is None else lease.source,
+            last_command=self._last_command,
+            late_ms=self.late_ms,
+            **wire.reading(reading),
+        )
+        guard.published(self._seq, now_ns)
+        self._states.publish("state", self._state)
+
+    def _tell(self, now_ns: int) -> None:
+        while self.guard.happened:
+            self._told += 1
+            text = self.guard.happened.popleft()
+            self._states.publish("event", wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text))
+
+    # -- what is heard -----------------------------------------------------------------------------------
+
+    def _hear(self) -> None:
+        """Look at what has come; STOP before all else, and again between any two of the others."""
+        for _ in range(_SOME):
+            self._hear_stops()
+            command, asked = self._commands.receive(), self._rpc.receive()
+            if command is not None:
+                self._hear_command(command)
+            if asked is not None:
+                self._rpc.reply(asked, self._answered(asked))
+            if command is None and asked is None:
+                return
+
+    def _hear_stops(self) -> None:
+        for _ in range(_SOME):
+            said = self._stop.receive()
+            if said is None:
+                return
+            peer = said.peer
+            match said.message:
+                case wire.Stop(reason=reason):
+                    if self.guard.safety is not Safety.STOPPED:
+                        self.guard.stop(f"{peer.name}: {reason}" if reason else f"{peer.name} pressed STOP")
+                    self._halt()
+                case wire.Present():
+                    if peer.role in (Role.OPERATOR, Role.MAINTAINER):
+                        self.guard.heard(peer, time.monotonic_ns())
+            if said.request is not None:
+                self._stop.reply(said, wire.Done())
+
+    def _hear_command(self, said: Received[wire.Move]) -> None:
+        move = said.message
+        try:
+            if move.session != self.session:
+                raise ValueError(f"the session is {move.session!r}, here it is {self.session!r}")
+            wish = Wish(
+                move.lease,
+                move.seq,
+                wire.vector(move.twist, 6, "twist"),
+                move.gripper,
+                move.lasts_s,
+                move.based_on,
+                move.dead_man,
+            )
+            self.guard.command(said.peer, wish, time.monotonic_ns())
+        except (NotAllowedError, ValueError) as error:
+            why = error.why if isinstance(error, NotAllowedError) else None
+            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=why, text=str(error)[:500]))
+            return
+        self._last_command, self._acknowledge = move.seq, (said.peer, move.seq)
+
+    def _answered(self, asked: Received[wire.ToHost]) -> wire.FromHost:
+        try:
+            return self._answer(asked.peer, asked.message)
+        except NotAllowedError as refusal:
+            return wire.Refused(why=refusal.why, text=str(refusal)[:500])
+        except RobotError as error:
+            return wire.Refused(why=None, text=str(error)[:500])
+
+    def _answer(self, peer: Peer, asked: wire.ToHost) -> wire.FromHost:
+        now_ns = time.monotonic_ns()
+        match asked:
+            case wire.Hello():
+                return self._welcome(asked)
+            case wire.Take(source=source):
+                lease = self.guard.take(peer, source, now_ns)
+                return wire.Leased(lease=lease.id, seconds=LEASE_S)
+            case wire.Renew(lease=id):
+                return wire.Leased(lease=self.guard.renew(peer, id, now_ns).id, seconds=LEASE_S)
+            case wire.Release(lease=id):
+                self.guard.release(peer, id, now_ns)
+            case wire.Clear():
+                self.guard.clear(peer)
+                if isinstance(self._robot, Clearable):
+                    self._robot.clear_fault()
+            case wire.Arm():
+                self.guard.arm(peer, now_ns)
+            case wire.Ping(client_ns=client_ns):
+                answered_ns = time.monotonic_ns()
+                return wire.Pong(client_ns=client_ns, received_ns=now_ns, answered_ns=answered_ns)
+            case wire.Ask():
+                if self._state is None:
+                    return wire.Refused(why=None, text="the arm has not been read yet")
+                return self._state
+        return wire.Done()
+
+    def _welcome(self, said: wire.Hello) -> wire.FromHost:
+        if (said.version, said.schema) != (wire.VERSION, wire.schema()):
+            ours, theirs = f"{wire.VERSION}/{wire.schema()}", f"{said.version}/{said.schema}"
+            text = f"this host speaks {ours}, {said.name} speaks {theirs}: install the same version on both"
+            return wire.Refused(why=None, text=text[:500])
+        where = self.addresses
+        return wire.Welcome(
+            session=self.session,
+            spec=wire.SpecMessage.of(self._spec),
+            attended=self._attended,
+            commands=where.commands,
+            stop=where.stop,
+            states=where.states,
+        )
+
+    def close(self) -> None:
+        """Stop the arm and let go of it, and of the sockets. Calling it twice is fine."""
+        self._robot.close()
+        for socket in (self._rpc, self._commands, self._stop, self._states):
+            socket.close()

@@ -1,0 +1,254 @@
+"""An arm at the other end of a wire, as a `Robot`.
+
+It never serves an old state as a new one, never queues a command, and starts no thread: what has to be said
+in time, renewing the lease above all, is said by `read` and `send`. Whoever stops calling them stops the arm.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from hardware import wire
+from hardware.clock import NS_PER_S
+from hardware.host.guard import LONGEST_S, Safety
+from hardware.limits import limit
+from hardware.robot import (
+    Applied,
+    Command,
+    FaultError,
+    RobotError,
+    RobotSpec,
+    RobotState,
+    Source,
+    StaleStateError,
+)
+from hardware.security import ClientSecurity
+from hardware.transport import Client, Expired, Subscriber, TransportError, wait
+
+RENEW_S = 0.25
+"""A lease is renewed after this."""
+
+_Answer = TypeVar("_Answer")
+
+
+class RemoteRobot:
+    """The arm that `address`, a host's, serves. Not for use from several threads.
+
+    `take`, `arm` and `clear_fault` ask the host and raise RobotError with its words where it refuses.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        name: str = "remote",
+        security: ClientSecurity | None = None,
+        timeout_s: float = 2.0,
+        stale_s: float = 0.2,
+    ) -> None:
+        """Waits up to `timeout_s` for the host's answer, now and at each later question. A state that came
+        more than `stale_s` ago is old. Raises RobotError where no host answers, or one that speaks
+        otherwise."""
+        self._address, self._timeout_s, self._stale_ns = address, timeout_s, round(stale_s * NS_PER_S)
+        self._lease, self._source, self._renew_ns = "", Source.SCRIPT, 0
+        self._state: wire.State | None = None
+        self._reading: RobotState | None = None
+        self._came_ns = 0
+        self._applied: Applied | None = None
+        self._seq = 0
+        self._closed = False
+        self.refusal = ""
+        """Why the host refused a command, or to renew the lease, last; empty once it follows again."""
+        self.events: list[str] = []
+        """What the host told of, oldest first; whoever has read it empties it."""
+        self._rpc: Client[wire.FromHost] = Client(address, wire.FromHost, security=security)
+        try:
+            hello = wire.Hello(version=wire.VERSION, schema=wire.schema(), name=name)
+            self.welcome = self._ask(hello, wire.Welcome)
+            self._spec = self.welcome.spec.spec()
+            self._commands: Client[wire.FromCommands] = Client(
+                self.welcome.commands, wire.FromCommands, security=security, immediate=True
+            )
+            self._stop: Client[wire.Done] = Client(self.welcome.stop, wire.Done, security=security)
+            self._states: Subscriber[wire.Published] = Subscriber(
+                self.welcome.states, wire.Published, security=security, hwm=64
+            )
+        except BaseException:
+            self._rpc.close()
+            raise
+
+    @property
+    def spec(self) -> RobotSpec:
+        return self._spec
+
+    @property
+    def safety(self) -> Safety:
+        """What the arm may do, by the newest state. Raises StaleStateError as `read` does."""
+        return self._fresh().safety
+
+    # -- Robot -------------------------------------------------------------------------------------------
+
+    def read(self) -> RobotState:
+        """The newest state. Raises StaleStateError where none has come for `stale_s`."""
+        self._service()
+        self._fresh()
+        assert self._reading is not None
+        return self._reading
+
+    def send(self, command: Command) -> Applied:
+        """Ask for it, in answer to the newest state. The result is what the limits will let through by what
+        is known here; what they did let through is in the states. Never waits. Raises StaleStateError as
+        `read` does, FaultError where the arm is stopped or not armed, and RobotError without a lease."""
+        self._service()
+        state = self._fresh()
+        if state.safety in (Safety.STOPPED, Safety.DISARMED):
+            raise FaultError(
+                f"command {command.seq} refused: {self._spec.name} is {state.safety.value}: {state.reason}"
+            )
+        if not self._lease:
+            raise RobotError(f"command {command.seq} refused: {self.refusal or 'take() the arm first'}")
+        assert self._reading is not None
+        period_s = 1.0 / self._spec.control_hz
+        self._applied = limit(command, self._reading, self._reading.applied, self._spec, period_s)
+        self._seq += 1
+        self._commands.send(
+            wire.Move(
+                session=self.welcome.session,
+                lease=self._lease,
+                seq=self._seq,
+                twist=wire.numbers(command.twist),
+                gripper=command.gripper,
+                lasts_s=min(command.valid_for_s, LONGEST_S[self._source]),
+                based_on=state.seq,
+                dead_man=command.source is Source.OPERATOR,
+            )
+        )
+        return self._applied
+
+    def stop(self) -> None:
+        """STOP: the arm decelerates and stays stopped until `clear_fault` and `arm`. Waits for nothing; the
+        host is told again and again by whatever is called here next until it has heard."""
+        if not self._closed:
+            self._stop.request(wire.Stop(reason=""), retry_s=0.02, deadline_s=5.0)
+            self._stop.receive()
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        if self._lease:
+            self._rpc.request(wire.Release(lease=self._lease))
+            self._rpc.receive()
+        for socket in (self._rpc, self._commands, self._stop, self._states):
+            socket.close()
+
+    # -- beside it ---------------------------------------------------------------------------------------
+
+    def take(self, source: Source) -> None:
+        """Lead the arm as `source`. Raises RobotError where that may not be."""
+        leased = self._ask(wire.Take(source=source), wire.Leased)
+        self._lease, self._source, self.refusal = leased.lease, source, ""
+        self._renew_ns = time.monotonic_ns() + round(RENEW_S * NS_PER_S)
+        taken_at = self._state.seq if self._state is not None else -1
+        self._await(lambda: self._state is not None and self._state.seq > taken_at + 1)
+
+    def arm(self) -> None:
+        """Let the arm move. For people; raises RobotError where that may not be."""
+        self._ask(wire.Arm(), wire.Done)
+        self._await(lambda: self._state is not None and self._state.safety is not Safety.DISARMED)
+
+    def clear_fault(self) -> None:
+        """Clear a stop, and the arm's faults. For people; raises RobotError where that may not be."""
+        self._ask(wire.Clear(), wire.Done)
+        self._await(lambda: self._state is not None and self._state.safety is not Safety.STOPPED)
+
+    def present(self) -> None:
+        """Let it be known that a person is there: at least five times a second where the arm needs one."""
+        self._stop.send(wire.Present())
+        self._stop.receive()
+
+    def ping_s(self) -> float:
+        """The time of a question and its answer."""
+        began_ns = time.monotonic_ns()
+        self._ask(wire.Ping(client_ns=began_ns), wire.Pong)
+        return (time.monotonic_ns() - began_ns) / NS_PER_S
+
+    # -- within ------------------------------------------------------------------------------------------
+
+    def _ask(self, question: wire.ToHost, wanted: type[_Answer]) -> _Answer:
+        request = self._rpc.request(question, retry_s=0.5, deadline_s=self._timeout_s)
+        while True:
+            got = self._rpc.receive()
+            if isinstance(got, Expired) and got.request == request:
+                why = self._rpc.rejection or f"nothing answered within {self._timeout_s} s"
+                raise RobotError(f"no host at {self._address}: {why}")
+            if got is None or isinstance(got, Expired) or got.request != request:
+                wait([self._rpc], time.monotonic_ns() + NS_PER_S // 10)
+                continue
+            if isinstance(got.message, wire.Refused):
+                raise RobotError(got.message.text)
+            if not isinstance(got.message, wanted):
+                raise RobotError(
+                    f"the host answered {type(got.message).__name__} to {type(question).__name__}"
+                )
+            return got.message
+
+    def _await(self, holds: Callable[[], bool]) -> None:
+        """Until the states that come say so."""
+        deadline_ns = time.monotonic_ns() + round(self._timeout_s * NS_PER_S)
+        while not holds():
+            if time.monotonic_ns() >= deadline_ns:
+                raise StaleStateError(f"the host at {self._address} answers, but no state of it comes")
+            wait([self._states, self._rpc], min(deadline_ns, time.monotonic_ns() + NS_PER_S // 10))
+            self._service()
+
+    def _service(self) -> None:
+        """Take in what has come, and say what is due."""
+        if self._closed:
+            raise RobotError(f"{self._spec.name} is closed; make a new one")
+        try:
+            while (heard := self._states.receive()) is not None:
+                self._hear(heard[1])
+            while (answer := self._commands.receive()) is not None:
+                if not isinstance(answer, Expired):
+                    said = answer.message
+                    self.refusal = said.text if isinstance(said, wire.NotFollowed) else ""
+            self._stop.receive()
+            now_ns = time.monotonic_ns()
+            if self._lease and now_ns >= self._renew_ns:
+                self._rpc.request(wire.Renew(lease=self._lease), deadline_s=RENEW_S)
+                self._renew_ns = now_ns + round(RENEW_S * NS_PER_S)
+            while (got := self._rpc.receive()) is not None:
+                if not isinstance(got, Expired) and isinstance(got.message, wire.Refused):
+                    self._lease, self.refusal = "", got.message.text
+        except TransportError as error:
+            raise RobotError(str(error)) from error
+
+    def _hear(self, said: wire.Published) -> None:
+        if isinstance(said, wire.Happened):
+            self.events.append(said.text)
+            return
+        if said.session != self.welcome.session:
+            raise RobotError(f"the host at {self._address} was started anew: connect again")
+        if self._state is not None and said.seq <= self._state.seq:
+            return
+        try:
+            self._reading = wire.state(said, len(self._spec.joint_names))
+        except ValueError as error:
+            raise RobotError(
+                f"the host at {self._address} sent a state that makes no sense: {error}"
+            ) from error
+        self._state, self._came_ns = said, time.monotonic_ns()
+
+    def _fresh(self) -> wire.State:
+        age_ns = time.monotonic_ns() - self._came_ns
+        if self._state is None or age_ns > self._stale_ns:
+            age = (
+                "none has come yet"
+                if self._state is None
+                else f"the newest came {age_ns / NS_PER_S:.2f} s ago"
+            )
+            raise StaleStateError(f"no fresh state of {self._spec.name}: {age}")
+        return self._state

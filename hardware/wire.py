@@ -1,0 +1,300 @@
+"""What an arm's host and its clients say to each other. SI units, base frame, quaternions xyzw.
+
+Nothing here can execute: numbers, texts, and arrays as little-endian bytes of known length. `hello` agrees
+on all that follows; a client that speaks another version is refused by name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+import numpy as np
+
+from hardware.host.guard import Safety, Why
+from hardware.robot import Applied, Command, Limit, RobotSpec, RobotState, SafeState, Source, Vector
+from hardware.transport import array_bytes, array_from
+
+VERSION = 1
+MAX_JOINTS = 32
+MAX_BYTES = 65_536
+
+Text = Annotated[str, msgspec.Meta(max_length=500)]
+Name = Annotated[str, msgspec.Meta(max_length=100)]
+Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
+Bytes = Annotated[bytes, msgspec.Meta(max_length=8 * MAX_JOINTS)]
+Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
+
+
+class _Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True, tag=True):
+    """A message is exactly its fields."""
+
+
+# -- asked of the host, and its answers ------------------------------------------------------------------
+
+
+class Hello(_Message, frozen=True):
+    """The first thing a client says: which version of these messages it speaks, and its name."""
+
+    version: int
+    schema: Name
+    name: Name
+
+
+class Take(_Message, frozen=True):
+    """The arm, please, to lead it as `source`."""
+
+    source: Source
+
+
+class Renew(_Message, frozen=True):
+    """The same lease for longer."""
+
+    lease: Name
+
+
+class Release(_Message, frozen=True):
+    """It is given back."""
+
+    lease: Name
+
+
+class Clear(_Message, frozen=True):
+    """A stop is cleared, and so are the arm's faults."""
+
+
+class Arm(_Message, frozen=True):
+    """The arm may move again."""
+
+
+class Ping(_Message, frozen=True):
+    """Are you there? `client_ns` comes back."""
+
+    client_ns: Number
+
+
+class Ask(_Message, frozen=True):
+    """What is the newest state?"""
+
+
+class Welcome(_Message, frozen=True):
+    """Who the host is, and where the rest is heard and said. `spec` is of the arm; `attended` says that it
+    moves only while a person is heard of."""
+
+    session: Name
+    spec: SpecMessage
+    attended: bool
+    commands: Name
+    stop: Name
+    states: Name
+
+
+class Leased(_Message, frozen=True):
+    """The lease, which lasts `seconds` unless it is renewed."""
+
+    lease: Name
+    seconds: float
+
+
+class Done(_Message, frozen=True):
+    """What was asked is done."""
+
+
+class Refused(_Message, frozen=True):
+    """It is not, and why."""
+
+    why: Why | None
+    text: Text
+
+
+class Pong(_Message, frozen=True):
+    """Yes: when the question was received and answered, on the host's clock."""
+
+    client_ns: Number
+    received_ns: Number
+    answered_ns: Number
+
+
+# -- commands and stops ----------------------------------------------------------------------------------
+
+
+class Move(_Message, frozen=True):
+    """A command: see `hardware.host.guard.Wish`. `twist` is six numbers, m/s and rad/s."""
+
+    session: Name
+    lease: Name
+    seq: Number
+    twist: Bytes
+    gripper: Share
+    lasts_s: float
+    based_on: Number
+    dead_man: bool
+
+
+class Followed(_Message, frozen=True):
+    """What the limits let through of a command, and which of them acted."""
+
+    seq: Number
+    twist: Bytes
+    gripper: Share
+    limits: tuple[Limit, ...]
+
+
+class NotFollowed(_Message, frozen=True):
+    """A command that was refused, and why."""
+
+    seq: Number
+    why: Why | None
+    text: Text
+
+
+class Stop(_Message, frozen=True):
+    """Stop now. Nobody needs a lease for that."""
+
+    reason: Text
+
+
+class Present(_Message, frozen=True):
+    """A person is there."""
+
+
+# -- published -------------------------------------------------------------------------------------------
+
+
+class State(_Message, frozen=True):
+    """One reading of the arm, and what may be done with it: see `hardware.robot.RobotState`."""
+
+    session: Name
+    seq: Number
+    host_ns: Number
+    wall_ns: Number
+    joint_pos_rad: Bytes
+    joint_vel_rad_s: Bytes
+    tool_pos_m: Bytes
+    tool_quat_xyzw: Bytes
+    tool_twist: Bytes
+    gripper: Share
+    wrench: Bytes | None
+    faults: tuple[Text, ...]
+    safety: Safety
+    reason: Text
+    holder: Name
+    source: Source | None
+    last_command: int
+    applied: Followed | None
+    late_ms: float
+
+
+class Happened(_Message, frozen=True):
+    """Something came to pass, the `number`-th since the host began."""
+
+    number: Number
+    wall_ns: Number
+    text: Text
+
+
+class SpecMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A `RobotSpec` as it travels."""
+
+    name: Name
+    joint_names: tuple[Name, ...]
+    joint_low_rad: tuple[float, ...]
+    joint_high_rad: tuple[float, ...]
+    joint_speed_limit_rad_s: tuple[float, ...]
+    workspace_low_m: tuple[float, ...]
+    workspace_high_m: tuple[float, ...]
+    max_speed_m_s: float
+    max_turn_rad_s: float
+    max_acceleration_m_s2: float
+    control_hz: float
+    gripper: bool
+    safe_state: SafeState
+    simulated: bool
+
+    @staticmethod
+    def of(spec: RobotSpec) -> SpecMessage:
+        values = {field.name: getattr(spec, field.name) for field in fields(spec)}
+        plain: dict[str, Any] = {
+            name: tuple(value.tolist()) if isinstance(value, np.ndarray) else value
+            for name, value in values.items()
+        }
+        return SpecMessage(**plain)
+
+    def spec(self) -> RobotSpec:
+        """Raises ValueError where it makes no sense."""
+        if not 1 <= len(self.joint_names) <= MAX_JOINTS:
+            raise ValueError(f"the arm has {len(self.joint_names)} joints, expected 1 to {MAX_JOINTS}")
+        return RobotSpec(**{name: getattr(self, name) for name in self.__struct_fields__})
+
+
+ToHost: TypeAlias = Hello | Take | Renew | Release | Clear | Arm | Ping | Ask
+FromHost: TypeAlias = Welcome | Leased | Done | Refused | Pong | State
+FromCommands: TypeAlias = Followed | NotFollowed
+ToStop: TypeAlias = Stop | Present
+Published: TypeAlias = State | Happened
+
+
+def schema() -> str:
+    """A short name of everything above, which differs whenever a message does."""
+    whole = msgspec.json.schema_components((ToHost, FromHost, Move, FromCommands, ToStop, Published))
+    return hashlib.sha256(msgspec.json.encode(whole, order="deterministic")).hexdigest()[:16]
+
+
+def numbers(values: Vector) -> bytes:
+    """A vector's bytes."""
+    return array_bytes(values, "<f8")
+
+
+def vector(data: bytes, size: int, name: str) -> Vector:
+    """The inverse; ValueError where there are not `size` finite numbers."""
+    array = array_from(data, "<f8", (size,), name)
+    if not np.isfinite(array).all():
+        raise ValueError(f"{name} is {array.tolist()}: every number must be finite")
+    return array
+
+
+def followed(applied: Applied) -> Followed:
+    """What was let through, as it travels."""
+    command = applied.command
+    return Followed(
+        seq=command.seq, twist=numbers(command.twist), gripper=command.gripper, limits=applied.limits
+    )
+
+
+def applied(said: Followed, source: Source, lasts_s: float) -> Applied:
+    """The inverse. Raises ValueError where it makes no sense."""
+    command = Command(said.seq, vector(said.twist, 6, "twist"), said.gripper, lasts_s, source)
+    return Applied(command, said.limits)
+
+
+def state(said: State, joints: int) -> RobotState:
+    """A published state as a reading of the arm, `time_ns` on the host's clock. Raises ValueError where it
+    makes no sense."""
+    what = said.applied
+    return RobotState(
+        seq=said.seq,
+        time_ns=said.host_ns,
+        joint_pos_rad=vector(said.joint_pos_rad, joints, "joint_pos_rad"),
+        joint_vel_rad_s=vector(said.joint_vel_rad_s, joints, "joint_vel_rad_s"),
+        tool_pos_m=vector(said.tool_pos_m, 3, "tool_pos_m"),
+        tool_quat_xyzw=vector(said.tool_quat_xyzw, 4, "tool_quat_xyzw"),
+        tool_twist=vector(said.tool_twist, 6, "tool_twist"),
+        gripper=said.gripper,
+        wrench=None if said.wrench is None else vector(said.wrench, 6, "wrench"),
+        faults=said.faults,
+        applied=None if what is None else applied(what, said.source or Source.SCRIPT, 1.0),
+    )
+
+
+def reading(state: RobotState) -> dict[str, Any]:
+    """The fields of a `State` that the arm's own reading gives."""
+    vectors = ("joint_pos_rad", "joint_vel_rad_s", "tool_pos_m", "tool_quat_xyzw", "tool_twist")
+    return {
+        **{name: numbers(getattr(state, name)) for name in vectors},
+        "gripper": float(state.gripper),
+        "wrench": None if state.wrench is None else numbers(state.wrench),
+        "faults": state.faults,
+        "applied": None if state.applied is None else followed(state.applied),
+    }

@@ -1,0 +1,113 @@
+"""A host in a thread of its own, with a fake arm behind it, and clients of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hardware.clock import MonotonicClock
+from hardware.drivers.fake import FAKE_SPEC, FakeArm
+from hardware.host.host import Host
+from hardware.remote import RemoteRobot
+from hardware.robot import Command, RobotSpec, RobotState, Source
+from hardware.security import ServerSecurity
+
+LOOPBACK = "tcp://127.0.0.1:*"
+REAL = replace(FAKE_SPEC, simulated=False)
+PATIENCE_S = 10.0
+
+
+class Served:
+    """A host that serves a fake arm until it is closed; `frozen` while its loop shall stand still."""
+
+    def __init__(
+        self, spec: RobotSpec = FAKE_SPEC, bind: str = LOOPBACK, security: ServerSecurity | None = None
+    ) -> None:
+        self.frozen = False
+        self._over = threading.Event()
+        self._ready = threading.Event()
+        self._thread = threading.Thread(target=self._serve, args=(spec, bind, security))
+        self._thread.start()
+        assert self._ready.wait(PATIENCE_S)
+
+    def _serve(self, spec: RobotSpec, bind: str, security: ServerSecurity | None) -> None:
+        self.arm = FakeArm(MonotonicClock(), spec)
+        with closing(Host(self.arm, bind, security=security)) as host:
+            self.host, self.address = host, host.addresses.rpc
+            self._ready.set()
+            while not self._over.is_set():
+                if self.frozen:
+                    self._over.wait(0.005)
+                else:
+                    host.turn_until(time.monotonic_ns() + 5_000_000)
+
+    def close(self) -> None:
+        self._over.set()
+        self._thread.join(PATIENCE_S)
+        assert not self._thread.is_alive()
+
+
+class Hand:
+    """A client that drives: what a session does."""
+
+    def __init__(self, address: str, source: Source = Source.SCRIPT, **more: Any) -> None:
+        self.robot, self.source, self._seq = RemoteRobot(address, **more), source, 0
+
+    def lead(self) -> None:
+        self.robot.present()
+        until(self._armed)
+        self.robot.take(self.source)
+
+    def _armed(self) -> bool:
+        try:
+            self.robot.arm()
+        except Exception:
+            self.robot.present()
+            return False
+        return True
+
+    def send(self, speed_m_s: float, valid_for_s: float = 0.1) -> None:
+        self._seq += 1
+        twist = np.array([speed_m_s, 0.0, 0.0, 0.0, 0.0, 0.0])
+        self.robot.send(Command(self._seq, twist, 1.0, valid_for_s, self.source))
+
+    def drive(self, speed_m_s: float, enough: Callable[[RobotState], bool]) -> RobotState:
+        """Send it again and again until a state is as wanted."""
+        return until(lambda: self._driven(speed_m_s, enough))
+
+    def _driven(self, speed_m_s: float, enough: Callable[[RobotState], bool]) -> RobotState | None:
+        self.send(speed_m_s)
+        time.sleep(0.01)  # a session's period
+        state = self.robot.read()
+        return state if enough(state) else None
+
+    def close(self) -> None:
+        self.robot.close()
+
+
+def until(check: Callable[[], Any]) -> Any:
+    """The first result of `check` that is not None or False."""
+    deadline = time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        if (found := check()) not in (None, False):
+            return found
+        time.sleep(0.001)
+    raise AssertionError("it did not come to pass")
+
+
+@contextmanager
+def serving(**how: Any) -> Iterator[tuple[Served, Callable[..., Hand]]]:
+    """A host, and a way to make clients of it that are closed with it."""
+    with ExitStack() as stack:
+        served = stack.enter_context(closing(Served(**how)))
+
+        def hand(source: Source = Source.SCRIPT, **more: Any) -> Hand:
+            return stack.enter_context(closing(Hand(served.address, source, **more)))
+
+        yield served, hand
