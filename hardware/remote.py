@@ -69,11 +69,13 @@ class RemoteRobot:
             self.welcome = self._ask(hello, wire.Welcome)
             self._spec = self.welcome.spec.spec()
             self._commands: Client[wire.FromCommands] = Client(
-                self.welcome.commands, wire.FromCommands, security=security, immediate=True
+                self._beside(self.welcome.commands_port), wire.FromCommands, security=security, immediate=True
             )
-            self._stop: Client[wire.Done] = Client(self.welcome.stop, wire.Done, security=security)
+            self._stop: Client[wire.Done] = Client(
+                self._beside(self.welcome.stop_port), wire.Done, security=security
+            )
             self._states: Subscriber[wire.Published] = Subscriber(
-                self.welcome.states, wire.Published, security=security, hwm=64
+                self._beside(self.welcome.states_port), wire.Published, security=security, hwm=64
             )
         except BaseException:
             self._rpc.close()
@@ -164,6 +166,16 @@ class RemoteRobot:
         self._ask(wire.Clear(), wire.Done)
         self._await(lambda: self._state is not None and self._state.safety is not Safety.STOPPED)
 
+    def stop_and_wait(self) -> None:
+        """STOP, and wait until the host says that the arm is stopped. Raises RobotError where it does not."""
+        self.stop()
+        self._await(lambda: self._state is not None and self._state.safety is Safety.STOPPED)
+
+    def now(self) -> wire.State:
+        """The newest state with all that the host says of it, once there is one. Raises as `read` does."""
+        self._await(lambda: self._state is not None)
+        return self._fresh()
+
     def present(self) -> None:
         """Let it be known that a person is there: at least five times a second where the arm needs one."""
         self._stop.send(wire.Present())
@@ -176,6 +188,10 @@ class RemoteRobot:
         return (time.monotonic_ns() - began_ns) / NS_PER_S
 
     # -- within ------------------------------------------------------------------------------------------
+
+    def _beside(self, port: int) -> str:
+        """Another of the host's sockets, seen from here."""
+        return f"{self._address.rpartition(':')[0]}:{port}"
 
     def _ask(self, question: wire.ToHost, wanted: type[_Answer]) -> _Answer:
         request = self._rpc.request(question, retry_s=0.5, deadline_s=self._timeout_s)

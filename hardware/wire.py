@@ -25,6 +25,7 @@ Text = Annotated[str, msgspec.Meta(max_length=500)]
 Name = Annotated[str, msgspec.Meta(max_length=100)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Bytes = Annotated[bytes, msgspec.Meta(max_length=8 * MAX_JOINTS)]
+Port = Annotated[int, msgspec.Meta(ge=1, le=65_535)]
 Share = Annotated[float, msgspec.Meta(ge=0.0, le=1.0)]
 
 
@@ -80,15 +81,15 @@ class Ask(_Message, frozen=True):
 
 
 class Welcome(_Message, frozen=True):
-    """Who the host is, and where the rest is heard and said. `spec` is of the arm; `attended` says that it
-    moves only while a person is heard of."""
+    """Who the host is, and at which of its ports the rest is heard and said. `spec` is of the arm;
+    `attended` says that it moves only while a person is heard of."""
 
     session: Name
     spec: SpecMessage
     attended: bool
-    commands: Name
-    stop: Name
-    states: Name
+    commands_port: Port
+    stop_port: Port
+    states_port: Port
 
 
 class Leased(_Message, frozen=True):

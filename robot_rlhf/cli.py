@@ -25,6 +25,7 @@ from rich.text import Text
 
 from robot_rlhf import __version__
 from robot_rlhf.commands.arguments import (
+    Arm,
     Command,
     Console,
     Demo,
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
 
 _OK, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 _LATER_ERRORS = {  # where they are defined, since importing them here would load torch, or zmq
+    "hardware.robot": "RobotError",
     "hardware.security": "SecurityError",
     "hardware.transport": "TransportError",
     "robot_rlhf.learning.checkpoint": "CheckpointError",
@@ -108,6 +110,11 @@ def _run(command: Command) -> int:
             _live(command)
         case Keys():
             _keys(command)
+        case Arm():
+            from robot_rlhf.commands.robot import ask
+
+            answer = ask(command.what, command.address, command.key)
+            print(msgspec.json.encode(answer).decode() if command.json else "\n".join(answer.lines()))
         case Evaluate():
             with _stdout_kept_clean(command.json):
                 result = _evaluate(command)

@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from hardware.clock import NS_PER_S, Clock
+from hardware.clock import NS_PER_S, Clock, MonotonicClock
 from hardware.limits import expire, limit
 from hardware.robot import (
     Applied,
@@ -197,6 +197,14 @@ class FakeArm:
         self._gripper = (
             command.gripper if abs(left) <= travel else self._gripper + math.copysign(travel, left)
         )
+
+
+def make(simulated: str = "yes") -> FakeArm:
+    """The driver `fake`. With `simulated=no` it says that it is a real arm, so that a host asks of it what it
+    asks of those."""
+    if simulated not in ("yes", "no"):
+        raise ValueError(f"simulated is {simulated!r}: it must be yes or no")
+    return FakeArm(MonotonicClock(), replace(FAKE_SPEC, simulated=simulated == "yes"))
 
 
 def _turned(quat_xyzw: Vector, rotation_rad: Vector) -> Vector:

@@ -275,9 +275,9 @@ class Host:
             session=self.session,
             spec=wire.SpecMessage.of(self._spec),
             attended=self._attended,
-            commands=where.commands,
-            stop=where.stop,
-            states=where.states,
+            commands_port=_port(where.commands),
+            stop_port=_port(where.stop),
+            states_port=_port(where.states),
         )
 
     def close(self) -> None:
@@ -285,3 +285,7 @@ class Host:
         self._robot.close()
         for socket in (self._rpc, self._commands, self._stop, self._states):
             socket.close()
+
+
+def _port(address: str) -> int:
+    return int(address.rpartition(":")[2])

@@ -208,7 +208,24 @@ class Keys:
     """Print the result as one line of JSON."""
 
 
-Command: TypeAlias = Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys
+@dataclass(frozen=True)
+class Arm:
+    """Ask a served arm how it is, or stop it, clear a stop and let it move again."""
+
+    what: Positional[Literal["ping", "status", "describe", "stop", "clear-fault", "arm"]]
+    """ping: does it answer, and how fast; status, describe: how and what it is; stop: at once, until
+    clear-fault and then arm."""
+    address: Annotated[Positional[str], arg(metavar="tcp://HOST:PORT")]
+    """Where its `robot-host` listens."""
+    key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
+    """The key that `robot-rlhf keys make` made for you."""
+    json: _Switch = False
+    """Print the result as one line of JSON."""
+
+
+Command: TypeAlias = (
+    Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys | Arm
+)
 
 COMMANDS: dict[str, type[Command]] = {
     "demo": Demo,
@@ -219,6 +236,7 @@ COMMANDS: dict[str, type[Command]] = {
     "label": Label,
     "evaluate": Evaluate,
     "report": Report,
+    "robot": Arm,
     "keys": Keys,
     "doctor": Doctor,
 }

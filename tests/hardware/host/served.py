@@ -91,6 +91,11 @@ class Hand:
         self.robot.close()
 
 
+def moved(state: RobotState) -> bool:
+    """Whether the arm moves."""
+    return bool(state.tool_twist.any())
+
+
 def until(check: Callable[[], Any]) -> Any:
     """The first result of `check` that is not None or False."""
     deadline = time.monotonic() + PATIENCE_S
