@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hardware import wire
 from hardware.clock import NS_PER_S
@@ -71,8 +71,8 @@ class RemoteRobot:
             self._commands: Client[wire.FromCommands] = Client(
                 self._beside(self.welcome.commands_port), wire.FromCommands, security=security, immediate=True
             )
-            self._stop: Client[wire.Done] = Client(
-                self._beside(self.welcome.stop_port), wire.Done, security=security
+            self._stop: Client[wire.Done | wire.Refused] = Client(
+                self._beside(self.welcome.stop_port), wire.Done | wire.Refused, security=security
             )
             self._states: Subscriber[wire.Published] = Subscriber(
                 self._beside(self.welcome.states_port), wire.Published, security=security, hwm=64
@@ -157,7 +157,9 @@ class RemoteRobot:
         self._await(lambda: self._state is not None and self._state.seq > taken_at + 1)
 
     def arm(self) -> None:
-        """Let the arm move. For people; raises RobotError where that may not be."""
+        """Let the arm move. For people, who are then taken to be there; raises RobotError where that may not
+        be."""
+        self._ask(wire.Present(), wire.Done, self._stop)
         self._ask(wire.Arm(), wire.Done)
         self._await(lambda: self._state is not None and self._state.safety is not Safety.DISARMED)
 
@@ -168,7 +170,7 @@ class RemoteRobot:
 
     def stop_and_wait(self) -> None:
         """STOP, and wait until the host says that the arm is stopped. Raises RobotError where it does not."""
-        self.stop()
+        self._ask(wire.Stop(reason=""), wire.Done, self._stop)
         self._await(lambda: self._state is not None and self._state.safety is Safety.STOPPED)
 
     def now(self) -> wire.State:
@@ -193,15 +195,22 @@ class RemoteRobot:
         """Another of the host's sockets, seen from here."""
         return f"{self._address.rpartition(':')[0]}:{port}"
 
-    def _ask(self, question: wire.ToHost, wanted: type[_Answer]) -> _Answer:
-        request = self._rpc.request(question, retry_s=0.5, deadline_s=self._timeout_s)
+    def _ask(
+        self,
+        question: wire.ToHost | wire.ToStop,
+        wanted: type[_Answer],
+        at: Client[wire.Done | wire.Refused] | None = None,
+    ) -> _Answer:
+        """Ask and wait for the answer, where nothing else is said of `at` the host's socket for questions."""
+        socket: Client[Any] = self._rpc if at is None else at
+        request = socket.request(question, retry_s=0.5, deadline_s=self._timeout_s)
         while True:
-            got = self._rpc.receive()
+            got = socket.receive()
             if isinstance(got, Expired) and got.request == request:
-                why = self._rpc.rejection or f"nothing answered within {self._timeout_s} s"
+                why = socket.rejection or f"nothing answered within {self._timeout_s} s"
                 raise RobotError(f"no host at {self._address}: {why}")
             if got is None or isinstance(got, Expired) or got.request != request:
-                wait([self._rpc], time.monotonic_ns() + NS_PER_S // 10)
+                wait([socket], time.monotonic_ns() + NS_PER_S // 10)
                 continue
             if isinstance(got.message, wire.Refused):
                 raise RobotError(got.message.text)

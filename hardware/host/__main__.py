@@ -5,9 +5,10 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
+import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
 
 from hardware.drivers import make_driver, names, options_of
 from hardware.host.host import Host
@@ -15,6 +16,7 @@ from hardware.robot import RobotError
 from hardware.security import SecurityError, ServerSecurity
 from hardware.transport import TransportError
 
+_LOOK_NS = 50_000_000  # how often it is looked whether the program shall end
 WARNING = "This program is no safety device: keep the arm's emergency stop within reach."
 
 
@@ -36,15 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="folder of `robot-rlhf keys make`: for other machines' clients",
     )
     asked = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)
+    over = threading.Event()  # an exception out of a handler can be lost, in a destructor say
+    for ending in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(ending, lambda *_: over.set())
     try:
-        return _serve(asked)
+        return _serve(asked, over)
     except (RobotError, TransportError, SecurityError) as error:
         print(f"robot-host: error: {error}", file=sys.stderr)
         return 1
 
 
-def _serve(asked: argparse.Namespace) -> int:
+def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
     security = None if asked.keys is None else ServerSecurity(asked.keys)
     robot = make_driver(asked.driver, options_of([word for words in asked.option for word in words]))
     try:
@@ -58,16 +62,12 @@ def _serve(asked: argparse.Namespace) -> int:
     print(f"commands {where.commands}, stop {where.stop}, states {where.states}")
     print(WARNING, flush=True)
     try:
-        host.run()
-    except KeyboardInterrupt:
-        print("robot-host: stopped", file=sys.stderr)
+        while not over.is_set():
+            host.turn_until(time.monotonic_ns() + _LOOK_NS)
     finally:
         host.close()
+    print("robot-host: stopped", file=sys.stderr)
     return 0
-
-
-def _interrupt(_: int, __: FrameType | None) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

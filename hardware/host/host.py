@@ -18,7 +18,7 @@ from hardware import wire
 from hardware.clock import NS_PER_S
 from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Wish
 from hardware.robot import Command, FaultError, Robot, RobotError, RobotState, StaleStateError
-from hardware.security import Role, ServerSecurity
+from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
@@ -45,7 +45,7 @@ class Addresses:
 
 
 class Host:
-    """Serves `robot`. Call `turn_until` again and again, or `run`, from one thread.
+    """Serves `robot`. Call `turn_until` again and again, from one thread.
 
     `attended`: it moves only while a person is heard of; by default unless the arm is a simulated one.
     """
@@ -80,11 +80,6 @@ class Host:
         """Turns that were left out, since the loop was later than a whole one."""
 
     # -- time --------------------------------------------------------------------------------------------
-
-    def run(self) -> None:
-        """Until the process is told to end."""
-        while True:
-            self.turn_until(time.monotonic_ns() + NS_PER_S)
 
     def turn_until(self, until_ns: int) -> None:
         """Serve until that time on the monotonic clock."""
@@ -203,11 +198,18 @@ class Host:
                     if self.guard.safety is not Safety.STOPPED:
                         self.guard.stop(f"{peer.name}: {reason}" if reason else f"{peer.name} pressed STOP")
                     self._halt()
+                    answer: wire.Done | wire.Refused = wire.Done()
                 case wire.Present():
-                    if peer.role in (Role.OPERATOR, Role.MAINTAINER):
-                        self.guard.heard(peer, time.monotonic_ns())
+                    answer = self._present(peer)
             if said.request is not None:
-                self._stop.reply(said, wire.Done())
+                self._stop.reply(said, answer)
+
+    def _present(self, peer: Peer) -> wire.Done | wire.Refused:
+        try:
+            self.guard.heard(peer, time.monotonic_ns())
+        except NotAllowedError as refusal:
+            return wire.Refused(why=refusal.why, text=str(refusal))
+        return wire.Done()
 
     def _hear_command(self, said: Received[wire.Move]) -> None:
         move = said.message

@@ -107,7 +107,6 @@ def _answer(what: str, robot: RemoteRobot) -> Answer:
         case "clear-fault":
             robot.clear_fault()
         case "arm":
-            robot.present()
             robot.arm()
         case _:
             return _status(robot)

@@ -1,4 +1,4 @@
-"""A host in a thread of its own, with a fake arm behind it, and clients of it."""
+"""A host in a thread of its own, with an arm behind it, and clients of it."""
 
 from __future__ import annotations
 
@@ -15,29 +15,37 @@ from hardware.clock import MonotonicClock
 from hardware.drivers.fake import FAKE_SPEC, FakeArm
 from hardware.host.host import Host
 from hardware.remote import RemoteRobot
-from hardware.robot import Command, RobotSpec, RobotState, Source
+from hardware.robot import Command, Robot, RobotState, Source
 from hardware.security import ServerSecurity
 
 LOOPBACK = "tcp://127.0.0.1:*"
-REAL = replace(FAKE_SPEC, simulated=False)
 PATIENCE_S = 10.0
 
 
+def fake() -> FakeArm:
+    return FakeArm(MonotonicClock())
+
+
+def fake_real() -> FakeArm:
+    """A fake arm that says it is a real one."""
+    return FakeArm(MonotonicClock(), replace(FAKE_SPEC, simulated=False))
+
+
 class Served:
-    """A host that serves a fake arm until it is closed; `frozen` while its loop shall stand still."""
+    """A host that serves an arm until it is closed; `frozen` while its loop shall stand still."""
 
     def __init__(
-        self, spec: RobotSpec = FAKE_SPEC, bind: str = LOOPBACK, security: ServerSecurity | None = None
+        self, make: Callable[[], Robot] = fake, bind: str = LOOPBACK, security: ServerSecurity | None = None
     ) -> None:
         self.frozen = False
         self._over = threading.Event()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(spec, bind, security))
+        self._thread = threading.Thread(target=self._serve, args=(make, bind, security))
         self._thread.start()
         assert self._ready.wait(PATIENCE_S)
 
-    def _serve(self, spec: RobotSpec, bind: str, security: ServerSecurity | None) -> None:
-        self.arm = FakeArm(MonotonicClock(), spec)
+    def _serve(self, make: Callable[[], Robot], bind: str, security: ServerSecurity | None) -> None:
+        self.arm = make()
         with closing(Host(self.arm, bind, security=security)) as host:
             self.host, self.address = host, host.addresses.rpc
             self._ready.set()
@@ -60,17 +68,8 @@ class Hand:
         self.robot, self.source, self._seq = RemoteRobot(address, **more), source, 0
 
     def lead(self) -> None:
-        self.robot.present()
-        until(self._armed)
+        self.robot.arm()
         self.robot.take(self.source)
-
-    def _armed(self) -> bool:
-        try:
-            self.robot.arm()
-        except Exception:
-            self.robot.present()
-            return False
-        return True
 
     def send(self, speed_m_s: float, valid_for_s: float = 0.1) -> None:
         self._seq += 1
@@ -87,8 +86,23 @@ class Hand:
         state = self.robot.read()
         return state if enough(state) else None
 
+    def at_rest(self) -> RobotState:
+        """The first state in which the tool stands."""
+
+        def standing() -> RobotState | None:
+            state = self.robot.read()
+            return state if np.linalg.norm(state.tool_twist[:3]) < 0.002 else None
+
+        state: RobotState = until(standing)
+        return state
+
     def close(self) -> None:
         self.robot.close()
+
+
+def travelled_m(before: RobotState, after: RobotState) -> float:
+    """From here to there, m."""
+    return float(np.linalg.norm(after.tool_pos_m - before.tool_pos_m))
 
 
 def moved(state: RobotState) -> bool:
