@@ -1,0 +1,109 @@
+"""With keys: who is not known, or may not, moves nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from hardware import wire
+from hardware.host.guard import Safety, Why
+from hardware.robot import RobotError, Source
+from hardware.security import ClientSecurity, Role, ServerSecurity, make_client, make_server, revoke
+from hardware.transport import Incoming
+from tests.hardware.host.served import Hand, Served, fake, moved, until
+
+Rig = tuple[Served, Path]
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Iterator[Rig]:
+    keys = tmp_path / "keys"
+    make_server(keys)
+    for role in Role:
+        make_client(keys, role.value, role)
+    with closing(Served(fake, security=ServerSecurity(keys))) as served:
+        yield served, keys
+
+
+def hand(rig: Rig, role: Role, source: Source = Source.SCRIPT) -> Hand:
+    return Hand(rig[0].address, source, security=ClientSecurity(rig[1] / f"{role.value}.key"))
+
+
+@pytest.mark.parametrize("role", [Role.OPERATOR, Role.MAINTAINER])
+def test_people_arm_and_lead(rig: Rig, role: Role) -> None:
+    with closing(hand(rig, role)) as one:
+        one.lead()
+        assert rig[0].host.guard.lease is not None
+        assert one.drive(0.1, moved).applied is not None
+        assert rig[0].host.guard.lease.peer.name == role.value
+
+
+def test_a_policy_leads_once_a_person_has_armed(rig: Rig) -> None:
+    with closing(hand(rig, Role.OPERATOR)) as person, closing(hand(rig, Role.POLICY)) as policy:
+        for act in (policy.robot.arm, policy.robot.clear_fault, lambda: policy.robot.take(Source.OPERATOR)):
+            with pytest.raises(RobotError, match="policy is policy: it may not"):
+                act()
+        person.robot.arm()
+        policy.source = Source.POLICY
+        policy.robot.take(Source.POLICY)
+        policy.drive(0.1, moved)
+
+
+def test_an_observer_reads_and_stops_and_moves_nothing(rig: Rig) -> None:
+    with closing(hand(rig, Role.OPERATOR)) as person, closing(hand(rig, Role.OBSERVER)) as observer:
+        person.lead()
+        person.drive(0.1, moved)
+        for act in (
+            observer.robot.arm,
+            observer.robot.clear_fault,
+            lambda: observer.robot.take(Source.POLICY),
+        ):
+            with pytest.raises(RobotError, match="observer is observer: it may not"):
+                act()
+        # what an observer can hear, the lease, does not let it command
+        lease, robot = rig[0].host.guard.lease, observer.robot
+        assert lease is not None and robot.now().holder == "operator"
+        move = wire.Move(
+            session=robot.welcome.session,
+            lease=lease.id,
+            seq=10**6,
+            twist=np.full(6, 0.1).tobytes(),
+            gripper=0.0,
+            lasts_s=0.1,
+            based_on=robot.now().seq,
+            dead_man=True,
+        )
+        until(lambda: robot._commands.send(move))
+        answer = until(lambda: robot._commands.receive())
+        assert isinstance(answer, Incoming) and isinstance(answer.message, wire.NotFollowed)
+        assert answer.message.why is Why.LEASE
+        robot.stop_and_wait()
+        assert rig[0].host.guard.safety is Safety.STOPPED
+
+
+def test_who_has_no_key_or_one_of_elsewhere_is_not_answered(rig: Rig, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    make_server(other)
+    make_client(other, "eve", Role.OPERATOR)
+    for security in (None, ClientSecurity(other / "eve.key")):
+        with pytest.raises(RobotError, match="no host at"):
+            Hand(rig[0].address, security=security, timeout_s=0.4)
+    assert rig[0].host.guard.safety is Safety.DISARMED
+
+
+def test_who_is_revoked_in_the_midst_of_driving_loses_the_arm(rig: Rig) -> None:
+    served, keys = rig
+    with closing(hand(rig, Role.OPERATOR)) as one:
+        one.lead()
+        one.drive(0.1, moved)
+        revoke(keys, "operator")
+        with pytest.raises(RobotError):
+            one.drive(0.1, lambda state: False)
+        until(lambda: served.host.guard.safety is Safety.HOLDING)
+        with closing(hand(rig, Role.MAINTAINER)) as watcher:
+            watcher.robot.now()
+            assert not moved(watcher.at_rest())
