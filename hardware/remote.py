@@ -88,7 +88,7 @@ class RemoteRobot:
     @property
     def safety(self) -> Safety:
         """What the arm may do, by the newest state. Raises StaleStateError as `read` does."""
-        return self._fresh().safety
+        return self.now().safety
 
     # -- Robot -------------------------------------------------------------------------------------------
 
@@ -175,6 +175,7 @@ class RemoteRobot:
 
     def now(self) -> wire.State:
         """The newest state with all that the host says of it, once there is one. Raises as `read` does."""
+        self._service()
         self._await(lambda: self._state is not None)
         return self._fresh()
 
