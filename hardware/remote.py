@@ -23,9 +23,10 @@ from hardware.robot import (
     RobotState,
     Source,
     StaleStateError,
+    Vector,
 )
 from hardware.security import ClientSecurity
-from hardware.transport import Client, Expired, Subscriber, TransportError, wait
+from hardware.transport import Client, Expired, Incoming, Subscriber, TransportError, wait
 
 RENEW_S = 0.25
 """A lease is renewed after this."""
@@ -80,6 +81,11 @@ class RemoteRobot:
         except BaseException:
             self._rpc.close()
             raise
+        try:
+            self._await(lambda: self._state is not None)
+        except BaseException:
+            self.close()
+            raise
 
     @property
     def spec(self) -> RobotSpec:
@@ -115,19 +121,36 @@ class RemoteRobot:
         period_s = 1.0 / self._spec.control_hz
         self._applied = limit(command, self._reading, self._reading.applied, self._spec, period_s)
         self._seq += 1
-        self._commands.send(
-            wire.Move(
-                session=self.welcome.session,
-                lease=self._lease,
-                seq=self._seq,
-                twist=wire.numbers(command.twist),
-                gripper=command.gripper,
-                lasts_s=min(command.valid_for_s, LONGEST_S[self._source]),
-                based_on=state.seq,
-                dead_man=command.source is Source.OPERATOR,
-            )
-        )
+        lasts_s = min(command.valid_for_s, LONGEST_S[self._source])
+        dead_man = command.source is Source.OPERATOR
+        self._commands.send(self.move(self._seq, command.twist, command.gripper, lasts_s, dead_man=dead_man))
         return self._applied
+
+    def move(self, seq: int, twist: Vector, gripper: float, lasts_s: float, *, dead_man: bool) -> wire.Move:
+        """A command as it travels, in answer to the newest state. Raises StaleStateError as `read` does."""
+        return wire.Move(
+            session=self.welcome.session,
+            lease=self._lease,
+            seq=seq,
+            twist=wire.numbers(twist),
+            gripper=gripper,
+            lasts_s=lasts_s,
+            based_on=self._fresh().seq,
+            dead_man=dead_man,
+        )
+
+    def exchange(self, move: wire.Move) -> wire.FromCommands:
+        """Say just this, and wait for the answer to it, for those who try what a host takes. Raises
+        RobotError where none comes."""
+        deadline_ns = time.monotonic_ns() + round(self._timeout_s * NS_PER_S)
+        is_sent = False
+        while time.monotonic_ns() < deadline_ns:
+            is_sent = is_sent or self._commands.send(move)
+            answer = self._commands.receive()
+            if isinstance(answer, Incoming) and answer.message.seq == move.seq:
+                return answer.message
+            wait([self._commands], min(deadline_ns, time.monotonic_ns() + NS_PER_S // 100))
+        raise RobotError(f"command {move.seq} was not answered within {self._timeout_s} s")
 
     def stop(self) -> None:
         """STOP: the arm decelerates and stays stopped until `clear_fault` and `arm`. Waits for nothing; the

@@ -1,0 +1,106 @@
+"""The kit passes an arm that keeps its promises and finds out one that does not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from hardware.clock import MonotonicClock
+from hardware.conformance import main
+from hardware.drivers.fake import FakeArm
+from hardware.robot import Applied, Command, RobotState
+from tests.hardware.host.served import Served
+
+Captured = pytest.CaptureFixture[str]
+
+
+class Backwards(FakeArm):
+    """Goes the other way."""
+
+    def send(self, command: Command) -> Applied:
+        return super().send(replace(command, twist=-command.twist))
+
+
+class Unstoppable(FakeArm):
+    """Does not know what stop means, and holds a command for far too long."""
+
+    def send(self, command: Command) -> Applied:
+        return super().send(replace(command, valid_for_s=5.0))
+
+    def stop(self) -> None:
+        pass
+
+
+class Stuck(FakeArm):
+    """Its encoder says the same all the time."""
+
+    def read(self) -> RobotState:
+        return replace(super().read(), tool_pos_m=np.array([0.5, 0.0, 0.3]))
+
+
+class Overrun(FakeArm):
+    """Goes faster than it says it may."""
+
+    def read(self) -> RobotState:
+        state = super().read()
+        return replace(state, tool_twist=state.tool_twist * 3.0)
+
+
+def backwards() -> FakeArm:
+    return Backwards(MonotonicClock())
+
+
+def unstoppable() -> FakeArm:
+    return Unstoppable(MonotonicClock())
+
+
+def stuck() -> FakeArm:
+    return Stuck(MonotonicClock())
+
+
+def overrun() -> FakeArm:
+    return Overrun(MonotonicClock())
+
+
+def test_arms_that_keep_their_promises_pass(capsys: Captured) -> None:
+    assert main(["--driver", "fake", "--option", "simulated=no"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "10 passed, 0 failed"
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    with closing(Served()) as made:
+        yield made
+
+
+def test_an_arm_at_an_address_is_tried_too(served: Served, capsys: Captured) -> None:
+    assert main(["--connect", served.address]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "10 passed, 0 failed"
+
+
+@pytest.mark.parametrize(
+    ("broken", "promise"),
+    [
+        ("backwards", "The tool goes where it is told"),
+        ("stuck", "The tool goes where it is told"),
+        ("unstoppable", "STOP stops it"),
+        ("overrun", "What the limits cut is cut"),
+    ],
+)
+def test_an_arm_that_breaks_one_is_found_out(broken: str, promise: str, capsys: Captured) -> None:
+    assert main(["--driver", f"{__name__}:{broken}"]) == 1
+    said = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("BROKEN") and promise in line for line in said)
+    kept, failed = (int(word) for word in said[-1].split() if word.isdecimal())
+    assert kept + failed == 10 and failed > 0
+
+
+@pytest.mark.parametrize("words", [["--connect", "tcp://127.0.0.1:1"], ["--driver", "fak"]])
+def test_what_is_not_there_is_one_clear_line(words: list[str], capsys: Captured) -> None:
+    assert main(words) == 1
+    said = capsys.readouterr()
+    assert said.err.startswith("conformance: error: ") and said.err.count("\n") == 1
