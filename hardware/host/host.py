@@ -182,7 +182,7 @@ class Host:
             command, asked = self._commands.receive(), self._rpc.receive()
             if command is not None:
                 self._hear_command(command)
-            if asked is not None:
+            if asked is not None and asked.request is not None:  # else nobody waits for an answer
                 self._rpc.reply(asked, self._answered(asked))
             if command is None and asked is None:
                 return
