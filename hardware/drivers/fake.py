@@ -199,12 +199,15 @@ class FakeArm:
         )
 
 
-def make(simulated: str = "yes") -> FakeArm:
-    """The driver `fake`. With `simulated=no` it says that it is a real arm, so that a host asks of it what it
-    asks of those."""
+def make(simulated: str = "yes", hz: str = "100") -> FakeArm:
+    """The driver `fake`, at `hz` control periods a second. With `simulated=no` it says that it is a real arm,
+    so that a host asks of it what it asks of those."""
     if simulated not in ("yes", "no"):
         raise ValueError(f"simulated is {simulated!r}: it must be yes or no")
-    return FakeArm(MonotonicClock(), replace(FAKE_SPEC, simulated=simulated == "yes"))
+    if not hz.isdecimal() or not 1 <= int(hz) <= 1000:
+        raise ValueError(f"hz is {hz!r}: it must be a whole number from 1 to 1000")
+    spec = replace(FAKE_SPEC, simulated=simulated == "yes", control_hz=float(hz))
+    return FakeArm(MonotonicClock(), spec)
 
 
 def _turned(quat_xyzw: Vector, rotation_rad: Vector) -> Vector:

@@ -16,8 +16,16 @@ import numpy as np
 
 from hardware import wire
 from hardware.clock import NS_PER_S
-from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Wish
-from hardware.robot import Command, FaultError, Robot, RobotError, RobotState, StaleStateError
+from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Why, Wish
+from hardware.robot import (
+    Applied,
+    Command,
+    FaultError,
+    Robot,
+    RobotError,
+    RobotState,
+    StaleStateError,
+)
 from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Server, wait
 
@@ -73,7 +81,6 @@ class Host:
         self._last_command = -1
         self._following: Command | None = None
         self._state: wire.State | None = None
-        self._acknowledge: tuple[Peer, int] | None = None
         self.late_ms = 0.0
         """How late the newest turn began."""
         self.overruns = 0
@@ -117,13 +124,13 @@ class Host:
             self.guard.stop(f"fault: {fault}")
         self._halt()
 
-    def _follow(self, command: Command | None) -> None:
-        """Carry out what is due, or come to rest."""
+    def _follow(self, command: Command | None) -> Applied | None:
+        """Carry out what is due, or come to rest; what the limits let through, None where nothing was."""
         if self.guard.safety is Safety.STOPPED:
             self._halt()
-            return
+            return None
         if command is None and self._following is None:
-            return
+            return None
         lasts_s = _LASTS_TURNS * self._period_ns / NS_PER_S
         last = self._following if command is None else command
         assert last is not None
@@ -131,15 +138,11 @@ class Host:
         try:
             applied = self._robot.send(Command(last.seq, twist, last.gripper, lasts_s, last.source))
         except FaultError as error:
-            self._fail(str(error))
-            return
+            self._fail(", ".join(self._robot.read().faults) or str(error))
+            return None
         at_rest = command is None and not applied.command.twist.any()
         self._following = None if at_rest else last
-        if command is not None and self._acknowledge is not None:
-            peer, seq = self._acknowledge
-            if seq == command.seq:
-                self._commands.send(peer, wire.followed(applied))
-        self._acknowledge = None
+        return applied
 
     def _halt(self) -> None:
         """Zero velocity as fast as the arm can."""
@@ -225,12 +228,18 @@ class Host:
                 move.based_on,
                 move.dead_man,
             )
-            self.guard.command(said.peer, wish, time.monotonic_ns())
+            command = self.guard.command(said.peer, wish, time.monotonic_ns())
         except (NotAllowedError, ValueError) as error:
             why = error.why if isinstance(error, NotAllowedError) else None
             self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=why, text=str(error)[:500]))
             return
-        self._last_command, self._acknowledge = move.seq, (said.peer, move.seq)
+        self._last_command = move.seq
+        applied = self._follow(command)
+        if applied is not None:
+            self._commands.send(said.peer, wire.followed(applied))
+        else:
+            text = f"stopped: {self.guard.reason}"
+            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=Why.STOPPED, text=text))
 
     def _answered(self, asked: Received[wire.ToHost]) -> wire.FromHost:
         try:

@@ -17,6 +17,7 @@ from hardware.host.host import Host
 from hardware.remote import RemoteRobot
 from hardware.robot import Command, Robot, RobotState, Source
 from hardware.security import ServerSecurity
+from hardware.transport import AddressInUseError
 
 LOOPBACK = "tcp://127.0.0.1:*"
 PATIENCE_S = 10.0
@@ -46,7 +47,7 @@ class Served:
 
     def _serve(self, make: Callable[[], Robot], bind: str, security: ServerSecurity | None) -> None:
         self.arm = make()
-        with closing(Host(self.arm, bind, security=security)) as host:
+        with closing(until(lambda: self._bound(bind, security))) as host:
             self.host, self.address = host, host.addresses.rpc
             self._ready.set()
             while not self._over.is_set():
@@ -54,6 +55,13 @@ class Served:
                     self._over.wait(0.005)
                 else:
                     host.turn_until(time.monotonic_ns() + 5_000_000)
+
+    def _bound(self, bind: str, security: ServerSecurity | None) -> Host | None:
+        """A host, once the address is free: one that was closed lets go of it a moment later."""
+        try:
+            return Host(self.arm, bind, security=security)
+        except AddressInUseError:
+            return None
 
     def close(self) -> None:
         self._over.set()

@@ -95,9 +95,10 @@ def test_it_ends_by_a_signal_and_stops_the_arm(host: tuple[subprocess.Popen[str]
     ("words", "line"),
     [
         (["--driver", "fak"], "no driver 'fak', did you mean 'fake'?"),
-        (["--driver", "fake", "--option", "host=1"], "no option 'host' (there are simulated)"),
+        (["--driver", "fake", "--option", "host=1"], "no option 'host' (there are simulated, hz)"),
         (["--driver", "fake", "--option", "simulated=maybe"], "it must be yes or no"),
         (["--driver", "fake", "--option", "simulated"], "must be name=value"),
+        (["--driver", "fake", "--option", "hz=0"], "from 1 to 1000"),
         (["--driver", "nowhere:make"], "No module named 'nowhere'"),
         (["--driver", "hardware.robot:Robott"], "has no attribute 'Robott'"),
         (["--driver", "hardware.host.guard:LEASE_S"], "which cannot be called"),
