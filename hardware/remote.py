@@ -57,7 +57,6 @@ class RemoteRobot:
         self._state: wire.State | None = None
         self._reading: RobotState | None = None
         self._came_ns = 0
-        self._applied: Applied | None = None
         self._seq = 0
         self._closed = False
         self.refusal = ""
@@ -119,12 +118,12 @@ class RemoteRobot:
             raise RobotError(f"command {command.seq} refused: {self.refusal or 'take() the arm first'}")
         assert self._reading is not None
         period_s = 1.0 / self._spec.control_hz
-        self._applied = limit(command, self._reading, self._reading.applied, self._spec, period_s)
+        applied = limit(command, self._reading, self._reading.applied, self._spec, period_s)
         self._seq += 1
         lasts_s = min(command.valid_for_s, LONGEST_S[self._source])
         dead_man = command.source is Source.OPERATOR
         self._commands.send(self.move(self._seq, command.twist, command.gripper, lasts_s, dead_man=dead_man))
-        return self._applied
+        return applied
 
     def move(self, seq: int, twist: Vector, gripper: float, lasts_s: float, *, dead_man: bool) -> wire.Move:
         """A command as it travels, in answer to the newest state. Raises StaleStateError as `read` does."""

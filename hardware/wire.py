@@ -21,7 +21,8 @@ VERSION = 1
 MAX_JOINTS = 32
 MAX_BYTES = 65_536
 
-Text = Annotated[str, msgspec.Meta(max_length=500)]
+MAX_TEXT = 500
+Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Name = Annotated[str, msgspec.Meta(max_length=100)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
 Bytes = Annotated[bytes, msgspec.Meta(max_length=8 * MAX_JOINTS)]
@@ -243,6 +244,11 @@ def schema() -> str:
     return hashlib.sha256(msgspec.json.encode(whole, order="deterministic")).hexdigest()[:16]
 
 
+def text(said: object) -> str:
+    """In words, as far as a message has room for them: one that is too long would be refused whole."""
+    return str(said)[:MAX_TEXT]
+
+
 def numbers(values: Vector) -> bytes:
     """A vector's bytes."""
     return array_bytes(values, "<f8")
@@ -296,6 +302,6 @@ def reading(state: RobotState) -> dict[str, Any]:
         **{name: numbers(getattr(state, name)) for name in vectors},
         "gripper": float(state.gripper),
         "wrench": None if state.wrench is None else numbers(state.wrench),
-        "faults": state.faults,
+        "faults": tuple(map(text, state.faults)),
         "applied": None if state.applied is None else followed(state.applied),
     }

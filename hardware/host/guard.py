@@ -98,7 +98,7 @@ class Wish:
 
 
 class Guard:
-    """Decides for one arm. `attended`: it moves only while a person is heard of."""
+    """Decides for one arm."""
 
     def __init__(self, *, attended: bool) -> None:
         self.safety = Safety.DISARMED
@@ -107,7 +107,8 @@ class Guard:
         self.lease: Lease | None = None
         self.happened: deque[str] = deque(maxlen=1_000)
         """What has come to pass, oldest first; whoever tells of it empties it."""
-        self._attended = attended
+        self.attended = attended
+        """Whether it moves only while a person is heard of."""
         self._published: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self._since = -1  # the newest state when lease or arming last changed: answers to it come too late
         self._seq = -1  # of the newest command under this lease
@@ -183,7 +184,7 @@ class Guard:
         self._require_person(peer, "arm")
         if self.safety is Safety.STOPPED:
             raise NotAllowedError(Why.STOPPED, f"stopped ({self.reason}): clear it first")
-        if self._attended and self._silence_s(now_ns) > HOLD_AFTER_S:
+        if self.attended and self._silence_s(now_ns) > HOLD_AFTER_S:
             raise NotAllowedError(
                 Why.UNATTENDED, "nobody is heard of, and this arm moves only beside a person"
             )
@@ -211,7 +212,7 @@ class Guard:
             )
         if held.source is Source.OPERATOR and not wish.dead_man:
             raise NotAllowedError(Why.DEAD_MAN, "an operator's command needs the dead-man switch held")
-        if self._attended and held.source is not Source.OPERATOR and self._silence_s(now_ns) > HOLD_AFTER_S:
+        if self.attended and held.source is not Source.OPERATOR and self._silence_s(now_ns) > HOLD_AFTER_S:
             raise NotAllowedError(
                 Why.UNATTENDED, "nobody is heard of, and this arm moves only beside a person"
             )
@@ -237,7 +238,7 @@ class Guard:
         here is noticed what has fallen silent."""
         if self.safety in (Safety.STOPPED, Safety.DISARMED):
             return None
-        silence_s = self._silence_s(now_ns) if self._attended else 0.0
+        silence_s = self._silence_s(now_ns) if self.attended else 0.0
         if silence_s > STOP_AFTER_S:
             self.stop(f"nobody was heard of for {STOP_AFTER_S} s")
             return None

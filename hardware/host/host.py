@@ -24,7 +24,6 @@ from hardware.robot import (
     Robot,
     RobotError,
     RobotState,
-    StaleStateError,
 )
 from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Server, wait
@@ -65,7 +64,6 @@ class Host:
         that cannot be bound, or is not loopback without `security`."""
         self._robot, self._spec = robot, robot.spec
         self.guard = Guard(attended=not self._spec.simulated if attended is None else attended)
-        self._attended = not self._spec.simulated if attended is None else attended
         self.session = secrets.token_hex(8)
         beside = f"{bind.rpartition(':')[0]}:*"
         self._rpc: Server[wire.ToHost] = Server(bind, wire.ToHost, security=security)
@@ -111,7 +109,7 @@ class Host:
     def _read(self) -> RobotState | None:
         try:
             reading = self._robot.read()
-        except (StaleStateError, RobotError) as error:
+        except RobotError as error:
             self._fail(str(error))
             return None
         if reading.faults and self.guard.safety is not Safety.STOPPED:
@@ -160,7 +158,7 @@ class Host:
             host_ns=now_ns,
             wall_ns=time.time_ns(),
             safety=guard.safety,
-            reason=guard.reason,
+            reason=wire.text(guard.reason),
             holder="" if lease is None else lease.peer.name,
             source=None if lease is None else lease.source,
             last_command=self._last_command,
@@ -173,7 +171,7 @@ class Host:
     def _tell(self, now_ns: int) -> None:
         while self.guard.happened:
             self._told += 1
-            text = self.guard.happened.popleft()
+            text = wire.text(self.guard.happened.popleft())
             self._states.publish("event", wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text))
 
     # -- what is heard -----------------------------------------------------------------------------------
@@ -211,7 +209,7 @@ class Host:
         try:
             self.guard.heard(peer, time.monotonic_ns())
         except NotAllowedError as refusal:
-            return wire.Refused(why=refusal.why, text=str(refusal))
+            return wire.Refused(why=refusal.why, text=wire.text(refusal))
         return wire.Done()
 
     def _hear_command(self, said: Received[wire.Move]) -> None:
@@ -231,23 +229,23 @@ class Host:
             command = self.guard.command(said.peer, wish, time.monotonic_ns())
         except (NotAllowedError, ValueError) as error:
             why = error.why if isinstance(error, NotAllowedError) else None
-            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=why, text=str(error)[:500]))
+            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=why, text=wire.text(error)))
             return
         self._last_command = move.seq
         applied = self._follow(command)
         if applied is not None:
             self._commands.send(said.peer, wire.followed(applied))
         else:
-            text = f"stopped: {self.guard.reason}"
+            text = wire.text(f"stopped: {self.guard.reason}")
             self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=Why.STOPPED, text=text))
 
     def _answered(self, asked: Received[wire.ToHost]) -> wire.FromHost:
         try:
             return self._answer(asked.peer, asked.message)
         except NotAllowedError as refusal:
-            return wire.Refused(why=refusal.why, text=str(refusal)[:500])
+            return wire.Refused(why=refusal.why, text=wire.text(refusal))
         except RobotError as error:
-            return wire.Refused(why=None, text=str(error)[:500])
+            return wire.Refused(why=None, text=wire.text(error))
 
     def _answer(self, peer: Peer, asked: wire.ToHost) -> wire.FromHost:
         now_ns = time.monotonic_ns()
@@ -280,12 +278,12 @@ class Host:
         if (said.version, said.schema) != (wire.VERSION, wire.schema()):
             ours, theirs = f"{wire.VERSION}/{wire.schema()}", f"{said.version}/{said.schema}"
             text = f"this host speaks {ours}, {said.name} speaks {theirs}: install the same version on both"
-            return wire.Refused(why=None, text=text[:500])
+            return wire.Refused(why=None, text=wire.text(text))
         where = self.addresses
         return wire.Welcome(
             session=self.session,
             spec=wire.SpecMessage.of(self._spec),
-            attended=self._attended,
+            attended=self.guard.attended,
             commands_port=_port(where.commands),
             stop_port=_port(where.stop),
             states_port=_port(where.states),

@@ -53,7 +53,7 @@ class Bench:
 
     def led(self, peer: Peer = POLICY, source: Source = Source.POLICY) -> str:
         """Armed, with a lease, and a state that has gone out since."""
-        if self.guard._attended:
+        if self.guard.attended:
             self.guard.heard(OPERATOR, self.now_ns)
         self.guard.arm(OPERATOR, self.now_ns)
         lease = self.guard.take(peer, source, self.now_ns).id

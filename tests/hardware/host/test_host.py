@@ -97,6 +97,17 @@ def test_anybody_who_may_stops_it_without_a_lease_and_it_stays_stopped(rig: Rig)
     hand.drive(SPEED_M_S, moving)
 
 
+def test_however_much_there_is_to_say_it_is_still_heard(rig: Rig) -> None:
+    served, hand = rig[0], rig[1]()
+    assert isinstance(served.arm, FakeArm)
+    hand.robot._stop.request(wire.Stop(reason="x" * 500))
+    until(lambda: hand.robot.safety is Safety.STOPPED)
+    served.arm.fail("y" * 2000)
+    assert until(lambda: hand.robot.read().faults or None)[0].startswith("yyy")
+    hand.robot.clear_fault()
+    assert hand.robot.safety is Safety.DISARMED
+
+
 def test_an_operator_takes_the_arm_from_a_policy(rig: Rig) -> None:
     policy, operator = rig[1](Source.POLICY), rig[1](Source.OPERATOR)
     policy.lead()
