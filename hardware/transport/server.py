@@ -57,17 +57,20 @@ class Server(Generic[In]):
         max_bytes: int = MAX_BYTES,
         max_send_bytes: int = MAX_BYTES,
         hwm: int = 64,
+        send_hwm: int = 64,
         context: Context | None = None,
     ) -> None:
-        """`bind` is tcp://HOST:PORT, with port 0 or * for a free one. `hwm` messages at most wait in each
-        direction for each client. Raises TransportError for an address that cannot be bound, or is not
-        loopback without `security`, and for message types that let unknown fields pass."""
+        """`bind` is tcp://HOST:PORT, with port 0 or * for a free one. For each client `hwm` messages at most
+        wait to be received, and `send_hwm` to be sent; libzmq frees the room of those in halves and late, so
+        that a few leave no room for one answer after another. Raises TransportError for an address that
+        cannot be bound, or is not loopback without `security`, and for message types that let unknown fields
+        pass."""
         self.refused: Counter[Refusal] = Counter()
         self.last_refusal = ""
         self._decoder = Decoder(incoming, max_bytes)
         self._security, self._local_role = security, local_role
         self._max_send_bytes, self._hwm = max_send_bytes, hwm
-        options = {**inbound(max_bytes, hwm), zmq.SNDHWM: hwm, zmq.ROUTER_MANDATORY: 1}
+        options = {**inbound(max_bytes, hwm), zmq.SNDHWM: send_hwm, zmq.ROUTER_MANDATORY: 1}
         self._listener = Listener(
             zmq.ROUTER,
             bind,
@@ -97,7 +100,7 @@ class Server(Generic[In]):
         return None
 
     def send(self, peer: Peer, message: msgspec.Struct) -> bool:
-        """Push to a client. Never blocks; False if it is gone, revoked, or `hwm` messages behind.
+        """Push to a client. Never blocks; False if it is gone, revoked, or `send_hwm` messages behind.
         Raises TransportError for a message of more than `max_send_bytes`, and once closed."""
         return self._send(peer, b"", message)
 

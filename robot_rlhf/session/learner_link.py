@@ -48,6 +48,7 @@ class LearnerLink:
             max_bytes=MAX_BYTES,
             max_send_bytes=MAX_BYTES,
             hwm=1000,
+            send_hwm=1000,
         )
         self._peer: Peer | None = None
         self._token = ""

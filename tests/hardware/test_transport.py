@@ -303,12 +303,23 @@ def test_a_push_to_a_client_that_has_gone_fails_and_does_not_raise(wire: Wire) -
 
 
 def test_a_client_that_does_not_read_fills_its_queue_and_nobody_elses(wire: Wire) -> None:
-    server = wire.server(hwm=2)
+    server = wire.server(send_hwm=2)
     slow, quick = wire.client(server.address, hwm=2), wire.client(server.address)
     peer = round_trip(server, slow).peer
     big = Move(1, bytes(60_000))
     assert not all(server.send(peer, big) for _ in range(2_000))
     round_trip(server, quick)
+
+
+def test_a_server_that_lets_few_wait_still_answers_each_of_many(wire: Wire) -> None:
+    server = wire.server(hwm=4)
+    client = wire.client(server.address, immediate=True)
+    peer = round_trip(server, client).peer
+    for seq in range(2_000):
+        until(lambda seq=seq: client.send(Move(seq)))
+        assert heard(server, client).message == Move(seq)
+        assert server.send(peer, Say(str(seq)))
+        until(client.receive)
 
 
 # Whatever bytes come
