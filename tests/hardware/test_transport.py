@@ -316,7 +316,9 @@ def test_a_server_that_lets_few_wait_still_answers_each_of_many(wire: Wire) -> N
     client = wire.client(server.address, immediate=True)
     peer = round_trip(server, client).peer
     for seq in range(2_000):
-        until(lambda seq=seq: client.send(Move(seq)))
+        move = Move(seq)
+        while not client.send(move):
+            wait([client], time.monotonic_ns() + PATIENCE_NS)
         assert heard(server, client).message == Move(seq)
         assert server.send(peer, Say(str(seq)))
         until(client.receive)
