@@ -27,6 +27,7 @@ import sim.arm
 import sim.world
 from hardware.robot import Command, Source
 from robot_rlhf.commands.evaluate import ExpertActor
+from sim.cell import SimCell
 from sim.env import TaskEnv
 
 Array = NDArray[np.float64]
@@ -100,16 +101,18 @@ def physics_rate(rate_hz: int) -> Iterator[None]:
 def drive(env: TaskEnv, centre_m: Array, direction: Array, speed_m_s: float) -> tuple[Array, float]:
     """Drive through `centre_m` for DRIVE_S and rest for REST_S. Returns the tool's way from its start,
     (N, 3) m after every physics step, and the greatest tilt in rad."""
-    env.world.rewind()
+    cell = env.cell
+    assert isinstance(cell, SimCell)
+    cell.world.rewind()
     start = centre_m - direction * speed_m_s * DRIVE_S / 2
-    env.robot.reset(start)
+    cell.robot.reset(start)
     way, tilt = [], 0.0
     for tick in range(round((DRIVE_S + REST_S) / TICK_S)):
         moving = tick < round(DRIVE_S / TICK_S)
         twist = np.concatenate([direction * speed_m_s * moving, np.zeros(3)])
         env.robot.send(Command(tick, twist, 1.0, 2 * TICK_S, Source.SCRIPT))
         for _ in range(round(TICK_S * NS_PER_S / sim.world.TIMESTEP_NS)):
-            env.world.wait_until(env.world.now_ns() + sim.world.TIMESTEP_NS)
+            env.cell.advance(sim.world.TIMESTEP_NS)
             state = env.robot.read()
             way.append(state.tool_pos_m - start)
             x, y, _, _ = state.tool_quat_xyzw
@@ -144,13 +147,15 @@ def track(env: TaskEnv, axis: int, speed_m_s: float) -> Tracking:
 
 def closing_seconds(env: TaskEnv) -> float:
     """How long the empty hand takes from open to closed."""
-    env.world.rewind()
-    env.robot.reset(None)
-    start_ns = env.world.now_ns()
+    cell = env.cell
+    assert isinstance(cell, SimCell)
+    cell.world.rewind()
+    cell.robot.reset(None)
+    start_ns = env.cell.now_ns()
     while env.robot.read().gripper > 0.02:
         env.robot.send(Command(0, np.zeros(6), 0.0, 2 * TICK_S, Source.SCRIPT))
-        env.world.wait_until(env.world.now_ns() + sim.world.TIMESTEP_NS)
-    return (env.world.now_ns() - start_ns) / NS_PER_S
+        env.cell.advance(sim.world.TIMESTEP_NS)
+    return (env.cell.now_ns() - start_ns) / NS_PER_S
 
 
 def pick(env: TaskEnv, seed: int) -> tuple[bool, int, float, list[float]]:

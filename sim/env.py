@@ -1,8 +1,8 @@
 """The Gymnasium environment over (robot, task).
 
-It drives any `Robot` on any `Clock`: the simulated arm in lockstep, or an arm behind a wire in real
-time. An episode has a fixed horizon; success ends nothing unless `end_on_success` says so, so that a
-learner cannot read success off an episode's length.
+It stands on a `Cell`: the simulated arm in lockstep, or an arm behind a wire in real time. An episode has
+a fixed horizon; success ends nothing unless `end_on_success` says so, so that a learner cannot read
+success off an episode's length.
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from hardware.robot import Applied, Command, Source
 from hardware.scene import Scene
-from sim.arm import PANDA_SPEC, SimArm
+from sim.cell import Cell, SimCell
 from sim.task import SUCCESS_HOLD_S, Task, make_task
-from sim.world import SimState, World
+from sim.world import SimState
 
 Float32 = NDArray[np.float32]
 
@@ -47,12 +47,16 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     metadata = {"render_modes": [], "render_fps": 10}  # noqa: RUF012 - Gymnasium's own convention
 
     def __init__(
-        self, task: str | Task = "pick_cube", control_hz: float = 10.0, end_on_success: bool = False
+        self,
+        task: str | Task = "pick_cube",
+        control_hz: float = 10.0,
+        end_on_success: bool = False,
+        cell: Cell | None = None,
     ) -> None:
+        """`cell`, which is closed with the environment, is by default one that is simulated here."""
         self.task = make_task(task) if isinstance(task, str) else task
-        self.world = World(self.task.props)
-        self.robot = SimArm(self.world, PANDA_SPEC)
-        self.world.seal()
+        self.cell = SimCell(self.task.props) if cell is None else cell
+        self.robot = self.cell.robot
         self.control_hz = control_hz
         self.end_on_success = end_on_success
         self.horizon = round(self.task.horizon_s * control_hz)
@@ -75,21 +79,15 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         return self.task.observe(self.scene), {"is_success": False}
 
     def _place(self, rng: np.random.Generator) -> Scene:
-        self.world.rewind()
-        layout = self.task.layout(rng)
-        self.robot.reset(layout.tool_pos_m)
-        for name, pose in layout.poses.items():
-            self.world.place(name, pose)
+        self.start = self.task.layout(rng)
         self._step = self._held = 0
         self._gripper = 1.0 if self.task.uses_gripper else 0.0
-        if not self.task.uses_gripper:
-            self.drive(np.zeros(3), 0.0, 2.0 / self.control_hz, Source.SCRIPT)
-            self.world.wait_until(self.world.now_ns() + 5 * self._tick_ns)  # the hand closes
+        self.cell.lay_out(self.start, self._gripper)
         return self.look()
 
     def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
         executed = self.act(action)
-        self.world.wait_until(self.world.now_ns() + self._tick_ns)
+        self.cell.wait(self._tick_ns)
         return self.end_step(executed)
 
     def act(self, action: Float32) -> Float32:
@@ -140,7 +138,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             tool_pos_m=state.tool_pos_m,
             tool_quat_xyzw=state.tool_quat_xyzw,
             tool_vel_m_s=state.tool_twist[:3],
-            objects=self.world.poses(),
+            objects=self.cell.poses(),
         )
 
     @property
@@ -150,14 +148,14 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
 
     def save(self) -> EnvState:
         """This moment, to go back to or to hand to another environment of the same task."""
-        return EnvState(self.world.save(), self._step, self._held, self._gripper)
+        return EnvState(self.cell.save(), self._step, self._held, self._gripper)
 
     def restore(self, state: EnvState) -> Float32:
         """Go on from `state`; returns the observation there."""
-        self.world.restore(state.sim)
+        self.cell.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
         self.scene = self.look()
         return self.task.observe(self.scene)
 
     def close(self) -> None:
-        self.world.close()
+        self.cell.close()

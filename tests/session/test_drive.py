@@ -36,7 +36,7 @@ class Scene:
         self.env = env
         env.reset(seed=1)
         self.ns = 0
-        self._began_ns = env.world.now_ns()
+        self._began_ns = env.cell.now_ns()
         self._seq = 0
         self.drive = Drive(env, phase, 0)
         self.velocities: list[Array] = []
@@ -58,7 +58,7 @@ class Scene:
         """Time passes, nobody says anything."""
         for _ in range(0, ms, 5):
             self.ns += 5 * MS
-            self.env.world.wait_until(self._began_ns + self.ns)
+            self.env.cell.wait(self._began_ns + self.ns - self.env.cell.now_ns())
             self.drive.advance(self.ns)
             self.velocities.append(self.commanded)
 

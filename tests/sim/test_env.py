@@ -171,7 +171,7 @@ def test_the_horizon_is_fixed_whatever_happens(task: str, control_hz: float, mak
     rest = np.zeros(env.axes, np.float32)
     ends = [env.step(rest)[2:4] for _ in range(env.horizon)]
     assert ends == [(False, False)] * (env.horizon - 1) + [(False, True)]
-    assert env.world.now_ns() >= env.task.horizon_s * 1e9 * 0.99
+    assert env.cell.now_ns() >= env.task.horizon_s * 1e9 * 0.99
 
 
 def expert_episode(env: TaskEnv) -> tuple[int, bool, bool, bool]:
@@ -234,10 +234,10 @@ def test_without_a_gripper_in_the_task_the_hand_is_closed(make_env: MakeEnv) -> 
 def test_an_action_that_is_none_is_refused_and_moves_nothing(action: object, make_env: MakeEnv) -> None:
     env = make_env("pick_cube")
     env.reset(seed=0)
-    before, time_ns = env.scene.pack(), env.world.now_ns()
+    before, time_ns = env.scene.pack(), env.cell.now_ns()
     with pytest.raises(ValueError, match=r"expected \(4,\) finite numbers"):
         env.step(np.array(action, np.float32))
-    assert env.world.now_ns() == time_ns
+    assert env.cell.now_ns() == time_ns
     env.restore(env.save())
     np.testing.assert_array_equal(env.scene.pack(), before)
 

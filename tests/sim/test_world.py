@@ -113,12 +113,12 @@ def test_a_restored_moment_carries_time_markers_and_the_horizon(make_env: MakeEn
     env = make_env("reach")
     env.reset(seed=1)
     follow(env, wild(env, 9))
-    state, then = env.save(), env.world.now_ns()
+    state, then = env.save(), env.cell.now_ns()
     target = env.scene.objects["target"].copy()
     env.reset(seed=2)
     assert not np.array_equal(env.scene.objects["target"], target)
     env.restore(state)
-    assert env.world.now_ns() == then
+    assert env.cell.now_ns() == then
     np.testing.assert_array_equal(env.scene.objects["target"], target)
     truncated = follow(env, wild(env, env.horizon - 9))[:, -2]
     assert truncated.tolist() == [0.0] * (env.horizon - 10) + [1.0]
