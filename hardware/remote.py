@@ -7,7 +7,7 @@ in time, renewing the lease above all, is said by `read` and `send`. Whoever sto
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from hardware import wire
@@ -54,6 +54,10 @@ class RemoteRobot:
         otherwise."""
         self._address, self._timeout_s, self._stale_ns = address, timeout_s, round(stale_s * NS_PER_S)
         self._lease, self._source, self._renew_ns = "", Source.SCRIPT, 0
+        self._since = -1  # commands answer states after this one
+        self._later: dict[str, wire.ToHost] = {}  # questions whose answers nobody waits for
+        self._objects: dict[str, Vector] = {}
+        self._seen = -1  # the state that they belong to
         self._state: wire.State | None = None
         self._reading: RobotState | None = None
         self._came_ns = 0
@@ -81,7 +85,7 @@ class RemoteRobot:
             self._rpc.close()
             raise
         try:
-            self._await(lambda: self._state is not None)
+            self._await(lambda: self._state is not None and (self._seen >= 0 or not self.welcome.lays_out))
         except BaseException:
             self.close()
             raise
@@ -94,6 +98,27 @@ class RemoteRobot:
     def safety(self) -> Safety:
         """What the arm may do, by the newest state. Raises StaleStateError as `read` does."""
         return self.now().safety
+
+    @property
+    def newest(self) -> wire.State:
+        """The newest state with all that the host says of it, however old."""
+        assert self._state is not None  # one came before anybody had this
+        return self._state
+
+    @property
+    def leading(self) -> Source | None:
+        """As what it leads the arm; None where it does not, or is not known to yet."""
+        return self._source if self._lease else None
+
+    @property
+    def ready(self) -> bool:
+        """Whether a state has come that a command under the newest lease may answer."""
+        return bool(self._lease) and self._state is not None and self._state.seq > self._since
+
+    @property
+    def objects(self) -> Mapping[str, Vector]:
+        """Where things are that a simulated arm stands before, by name (7,): m and quaternion xyzw."""
+        return self._objects
 
     # -- Robot -------------------------------------------------------------------------------------------
 
@@ -172,11 +197,33 @@ class RemoteRobot:
 
     def take(self, source: Source) -> None:
         """Lead the arm as `source`. Raises RobotError where that may not be."""
-        leased = self._ask(wire.Take(source=source), wire.Leased)
-        self._lease, self._source, self.refusal = leased.lease, source, ""
-        self._renew_ns = time.monotonic_ns() + round(RENEW_S * NS_PER_S)
-        taken_at = self._state.seq if self._state is not None else -1
-        self._await(lambda: self._state is not None and self._state.seq > taken_at + 1)
+        self._take(self._ask(wire.Take(source=source), wire.Leased), source)
+        self._await(lambda: self.ready)
+
+    def ask_to_lead(self, source: Source) -> None:
+        """The same without waiting: `leading` and `ready` tell when it is so, `refusal` why it is not.
+        Whoever leads already gets a new lease, and the arm holds."""
+        question = wire.Take(source=source)
+        if question not in self._later.values():
+            self._ask_later(question)
+
+    def ask_to_arm(self) -> None:
+        """`arm` without waiting: the states tell."""
+        self._ask_later(wire.Arm())
+
+    def ask_to_clear(self) -> None:
+        """`clear_fault` without waiting: the states tell."""
+        self._ask_later(wire.Clear())
+
+    def lay_out(self, tool_pos_m: Vector, opening: float, poses: Mapping[str, Vector]) -> None:
+        """Put a simulated arm that is led, and what lies before it, at a start, and wait until it is there.
+        Raises RobotError where that may not be."""
+        places = {name: wire.numbers(pose) for name, pose in poses.items()}
+        question = wire.Lay(
+            lease=self._lease, tool_pos_m=wire.numbers(tool_pos_m), opening=opening, poses=places
+        )
+        since = self._ask(question, wire.Laid).since
+        self._await(lambda: self._seen > since and self._state is not None and self._state.seq > since)
 
     def arm(self) -> None:
         """Let the arm move. For people, who are then taken to be there; raises RobotError where that may not
@@ -233,6 +280,8 @@ class RemoteRobot:
                 why = socket.rejection or f"nothing answered within {self._timeout_s} s"
                 raise RobotError(f"no host at {self._address}: {why}")
             if got is None or isinstance(got, Expired) or got.request != request:
+                if got is not None and at is None:
+                    self._hear_answer(got)
                 wait([socket], time.monotonic_ns() + NS_PER_S // 10)
                 continue
             if isinstance(got.message, wire.Refused):
@@ -266,17 +315,44 @@ class RemoteRobot:
             self._stop.receive()
             now_ns = time.monotonic_ns()
             if self._lease and now_ns >= self._renew_ns:
-                self._rpc.request(wire.Renew(lease=self._lease), deadline_s=RENEW_S)
+                self._ask_later(wire.Renew(lease=self._lease))
                 self._renew_ns = now_ns + round(RENEW_S * NS_PER_S)
             while (got := self._rpc.receive()) is not None:
-                if not isinstance(got, Expired) and isinstance(got.message, wire.Refused):
-                    self._lease, self.refusal = "", got.message.text
+                self._hear_answer(got)
         except TransportError as error:
             raise RobotError(str(error)) from error
+
+    def _ask_later(self, question: wire.ToHost) -> None:
+        deadline_s = RENEW_S if isinstance(question, wire.Renew) else self._timeout_s
+        self._later[self._rpc.request(question, retry_s=0.1, deadline_s=deadline_s)] = question
+
+    def _hear_answer(self, got: Incoming[wire.FromHost] | Expired) -> None:
+        """What became of a question that nobody waits for."""
+        question = self._later.pop(got.request or "", None)
+        if isinstance(got, Expired):
+            return
+        match question, got.message:
+            case wire.Take(source=source), wire.Leased() as leased:
+                self._take(leased, source)
+            case wire.Take(), wire.Refused(text=text):
+                self._lease, self.refusal = "", text
+            case wire.Renew(lease=lease), wire.Refused(text=text) if lease == self._lease:
+                self._lease, self.refusal = "", text
+            case wire.Arm() | wire.Clear(), wire.Refused(text=text):
+                self.events.append(f"refused: {text}")
+            case _:
+                pass
+
+    def _take(self, leased: wire.Leased, source: Source) -> None:
+        self._lease, self._source, self.refusal, self._since = leased.lease, source, "", leased.since
+        self._renew_ns = time.monotonic_ns() + round(RENEW_S * NS_PER_S)
 
     def _hear(self, said: wire.Published) -> None:
         if isinstance(said, wire.Happened):
             self.events.append(said.text)
+            return
+        if isinstance(said, wire.Objects):
+            self._see(said)
             return
         if said.session != self.welcome.session:
             raise RobotError(f"the host at {self._address} was started anew: connect again")
@@ -289,6 +365,14 @@ class RemoteRobot:
                 f"the host at {self._address} sent a state that makes no sense: {error}"
             ) from error
         self._state, self._came_ns = said, time.monotonic_ns()
+
+    def _see(self, said: wire.Objects) -> None:
+        if said.session != self.welcome.session or said.seq <= self._seen:
+            return
+        try:
+            self._objects, self._seen = wire.poses(said.poses), said.seq
+        except ValueError as error:
+            raise RobotError(f"the host at {self._address} sent poses that make no sense: {error}") from error
 
     def _fresh(self) -> wire.State:
         age_ns = time.monotonic_ns() - self._came_ns

@@ -7,6 +7,7 @@ on all that follows; a client that speaks another version is refused by name.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import fields
 from typing import Annotated, Any, TypeAlias
 
@@ -71,6 +72,16 @@ class Arm(_Message, frozen=True):
     """The arm may move again."""
 
 
+class Lay(_Message, frozen=True):
+    """Put a simulated arm and the things before it at a start: the tool (m), the gripper's opening, and the
+    things by name (7,). For whoever has its lease."""
+
+    lease: Name
+    tool_pos_m: Bytes
+    opening: Share
+    poses: dict[Name, Bytes]
+
+
 class Ping(_Message, frozen=True):
     """Are you there? `client_ns` comes back."""
 
@@ -83,21 +94,30 @@ class Ask(_Message, frozen=True):
 
 class Welcome(_Message, frozen=True):
     """Who the host is, and at which of its ports the rest is heard and said. `spec` is of the arm;
-    `attended` says that it moves only while a person is heard of."""
+    `attended` says that it moves only while a person is heard of, `lays_out` that `Lay` is for it."""
 
     session: Name
     spec: SpecMessage
     attended: bool
+    lays_out: bool
     commands_port: Port
     stop_port: Port
     states_port: Port
 
 
 class Leased(_Message, frozen=True):
-    """The lease, which lasts `seconds` unless it is renewed."""
+    """The lease, which lasts `seconds` unless it is renewed. Commands under it answer states after number
+    `since`."""
 
     lease: Name
     seconds: float
+    since: int
+
+
+class Laid(_Message, frozen=True):
+    """Arm and things are there, as the states after number `since` show."""
+
+    since: int
 
 
 class Done(_Message, frozen=True):
@@ -189,6 +209,14 @@ class State(_Message, frozen=True):
     late_ms: float
 
 
+class Objects(_Message, frozen=True):
+    """Where things are that a simulated arm stands before, by name (7,), in the state of number `seq`."""
+
+    session: Name
+    seq: Number
+    poses: dict[Name, Bytes]
+
+
 class Happened(_Message, frozen=True):
     """Something came to pass, the `number`-th since the host began."""
 
@@ -231,11 +259,11 @@ class SpecMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return RobotSpec(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
-ToHost: TypeAlias = Hello | Take | Renew | Release | Clear | Arm | Ping | Ask
-FromHost: TypeAlias = Welcome | Leased | Done | Refused | Pong | State
+ToHost: TypeAlias = Hello | Take | Renew | Release | Clear | Arm | Lay | Ping | Ask
+FromHost: TypeAlias = Welcome | Leased | Laid | Done | Refused | Pong | State
 FromCommands: TypeAlias = Followed | NotFollowed
 ToStop: TypeAlias = Stop | Present
-Published: TypeAlias = State | Happened
+Published: TypeAlias = State | Objects | Happened
 
 
 def schema() -> str:
@@ -260,6 +288,11 @@ def vector(data: bytes, size: int, name: str) -> Vector:
     if not np.isfinite(array).all():
         raise ValueError(f"{name} is {array.tolist()}: every number must be finite")
     return array
+
+
+def poses(said: Mapping[str, bytes]) -> dict[str, Vector]:
+    """Where things are, by name (7,): m and quaternion xyzw. Raises ValueError where it makes no sense."""
+    return {name: vector(data, 7, name) for name, data in said.items()}
 
 
 def followed(applied: Applied) -> Followed:

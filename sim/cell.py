@@ -11,7 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.robot import Command, Robot, Source
+from hardware.robot import Command, Robot, RobotSpec, Source
 from sim.arm import PANDA_SPEC, SimArm
 from sim.task import Layout, Prop
 from sim.world import SimState, World
@@ -58,6 +58,10 @@ class Cell(Protocol):
     @property
     def trouble(self) -> str:
         """Why nothing is known of the arm at this moment, in words; empty where something is."""
+        ...
+
+    def events(self) -> list[str]:
+        """What the arm's host has told of since this was last asked, oldest first."""
         ...
 
     @property
@@ -125,9 +129,9 @@ class SimCell:
     needs_a_person = False
     stopped = trouble = ""
 
-    def __init__(self, props: tuple[Prop, ...]) -> None:
+    def __init__(self, props: tuple[Prop, ...], spec: RobotSpec = PANDA_SPEC) -> None:
         self.world = World(props)
-        self.robot = SimArm(self.world, PANDA_SPEC)
+        self.robot = SimArm(self.world, spec)
         self.world.seal()
 
     def poses(self) -> Mapping[str, Array]:
@@ -154,6 +158,9 @@ class SimCell:
         self.robot.stop()
 
     halt = rest
+
+    def events(self) -> list[str]:
+        return []
 
     def clear(self) -> None:
         """Nothing but what commands it stops this arm."""

@@ -7,15 +7,16 @@ fallen far behind, since nobody asked or the machine was busy, the time between 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hardware.robot import Applied, Command, RobotSpec, RobotState
-from sim.arm import PANDA_SPEC, SimArm
-from sim.task import make_task
-from sim.world import World
+from sim.arm import PANDA_SPEC
+from sim.cell import SimCell
+from sim.task import Layout, make_task
 
 CONTROL_HZ = 100.0
 _LATEST_NS = 100_000_000
@@ -27,45 +28,50 @@ class RealTimeArm:
     def __init__(self, task: str, seed: int) -> None:
         """Raises ValueError for a task that there is not."""
         chosen = make_task(task)
-        self._world = World(chosen.props)
-        self._arm = SimArm(self._world, replace(PANDA_SPEC, control_hz=CONTROL_HZ))
-        self._world.seal()
-        layout = chosen.layout(np.random.default_rng(seed))
-        self._arm.reset(layout.tool_pos_m)
-        for name, pose in layout.poses.items():
-            self._world.place(name, pose)
-        self._zero_ns = time.monotonic_ns() - self._world.now_ns()
+        self._cell = SimCell(chosen.props, replace(PANDA_SPEC, control_hz=CONTROL_HZ))
+        start = chosen.layout(np.random.default_rng(seed))
+        self.lay_out(start.tool_pos_m, 1.0 if chosen.uses_gripper else 0.0, start.poses)
 
     @property
     def spec(self) -> RobotSpec:
-        return self._arm.spec
+        return self._cell.robot.spec
 
     def read(self) -> RobotState:
         self._catch_up()
-        return self._arm.read()
+        return self._cell.robot.read()
 
     def send(self, command: Command) -> Applied:
         self._catch_up()
-        return self._arm.send(command)
+        return self._cell.robot.send(command)
 
     def stop(self) -> None:
-        self._arm.stop()
+        self._cell.robot.stop()
 
     def close(self) -> None:
-        self._arm.close()
-        self._world.close()
+        self._cell.robot.close()
+        self._cell.close()
 
-    def objects(self) -> dict[str, NDArray[np.float64]]:
+    def objects(self) -> Mapping[str, NDArray[np.float64]]:
         """Where things are, by name (7,): m and quaternion xyzw."""
-        return self._world.poses()
+        return self._cell.poses()
+
+    def lay_out(
+        self, tool_pos_m: NDArray[np.float64], opening: float, poses: Mapping[str, NDArray[np.float64]]
+    ) -> None:
+        """Put the tool (3,), the gripper and the things there. Raises ValueError for what cannot be."""
+        unknown = [name for name in poses if name not in self._cell.poses()]
+        if unknown:
+            raise ValueError(f"there is no {unknown[0]!r} here (there are {list(self._cell.poses())})")
+        self._cell.lay_out(Layout(tool_pos_m, poses), opening)
+        self._zero_ns = time.monotonic_ns() - self._cell.now_ns()
 
     def _catch_up(self) -> None:
         now_ns = time.monotonic_ns() - self._zero_ns
-        behind_ns = now_ns - self._world.now_ns()
+        behind_ns = now_ns - self._cell.now_ns()
         if behind_ns > _LATEST_NS:
             self._zero_ns += behind_ns
             now_ns -= behind_ns
-        self._world.wait_until(now_ns)
+        self._cell.wait(now_ns - self._cell.now_ns())
 
 
 def make(task: str = "pick_cube", seed: str = "0") -> RealTimeArm:

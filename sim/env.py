@@ -100,7 +100,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             )
         wanted = np.clip(wanted, -1.0, 1.0)
         grip = wanted[3] if self.task.uses_gripper else 0.0
-        applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.SCRIPT)
+        applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.POLICY)
         executed = wanted.astype(np.float32)
         executed[:3] = applied.command.twist[:3] / SPEED_M_S
         return np.clip(executed, -1.0, 1.0)

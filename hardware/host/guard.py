@@ -110,7 +110,8 @@ class Guard:
         self.attended = attended
         """Whether it moves only while a person is heard of."""
         self._published: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
-        self._since = -1  # the newest state when lease or arming last changed: answers to it come too late
+        self.since = -1
+        """The newest state when lease or arming last changed: answers to it come too late."""
         self._seq = -1  # of the newest command under this lease
         self._command: Command | None = None
         self._deadline_ns = 0
@@ -145,7 +146,8 @@ class Guard:
             raise NotAllowedError(Why.LEASE, f"{held.peer.name} has the arm, as {held.source.value}")
         self.lease = Lease(secrets.token_hex(8), peer, source, now_ns + round(LEASE_S * _NS))
         self._begin_anew()
-        self.happened.append(f"{peer.name} has the arm, as {source.value}")
+        if held is None or (held.peer, held.source) != (peer, source):
+            self.happened.append(f"{peer.name} has the arm, as {source.value}")
         return self.lease
 
     def renew(self, peer: Peer, id: str, now_ns: int) -> Lease:
@@ -157,6 +159,14 @@ class Guard:
     def release(self, peer: Peer, id: str, now_ns: int) -> None:
         """Give it back: the arm holds. Raises NotAllowedError where it is not theirs any more."""
         self._end_lease(f"{self._own_lease(peer, id, now_ns).peer.name} gave the arm back")
+
+    def laid_out(self, peer: Peer, id: str, now_ns: int) -> None:
+        """The arm is about to be put elsewhere: what was commanded is forgotten. Raises NotAllowedError where
+        it is not theirs, or stopped."""
+        self._own_lease(peer, id, now_ns)
+        if self.safety is Safety.STOPPED:
+            raise NotAllowedError(Why.STOPPED, f"stopped: {self.reason}")
+        self._begin_anew()
 
     def heard(self, peer: Peer, now_ns: int) -> None:
         """A person lets it be known that they are there. Raises NotAllowedError for others than people."""
@@ -217,7 +227,7 @@ class Guard:
                 Why.UNATTENDED, "nobody is heard of, and this arm moves only beside a person"
             )
         answered_ns = self._published_ns(wish.based_on)
-        if answered_ns is None or wish.based_on <= self._since:
+        if answered_ns is None or wish.based_on <= self.since:
             raise NotAllowedError(Why.STALE, f"it answers state {wish.based_on}, which says nothing of now")
         deadline_ns = answered_ns + round(wish.lasts_s * _NS)
         if deadline_ns <= now_ns:
@@ -267,7 +277,7 @@ class Guard:
 
     def _begin_anew(self) -> None:
         """What was commanded before is forgotten, and what answers a state from before is refused."""
-        self._seq, self._since = -1, self._published[-1][0] if self._published else -1
+        self._seq, self.since = -1, self._published[-1][0] if self._published else -1
         if self._command is not None:
             self._hold("the lease changed hands")
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import OrderedDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
@@ -24,11 +26,13 @@ from hardware.robot import (
     Robot,
     RobotError,
     RobotState,
+    Vector,
 )
 from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
+_ANSWERS_KEPT = 256
 _LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
 
 
@@ -38,6 +42,19 @@ class Clearable(Protocol):
 
     def clear_fault(self) -> None:
         """Forget all faults. Nothing moves before the next command. Raises RobotError where it cannot be."""
+        ...
+
+
+@runtime_checkable
+class Simulation(Protocol):
+    """A simulated arm that knows what lies before it, and puts both at a start when told to."""
+
+    def objects(self) -> Mapping[str, Vector]:
+        """Where things are, by name (7,): m and quaternion xyzw."""
+        ...
+
+    def lay_out(self, tool_pos_m: Vector, opening: float, poses: Mapping[str, Vector]) -> None:
+        """Put the tool (3,), the gripper and the things there. Raises ValueError for what cannot be."""
         ...
 
 
@@ -73,10 +90,12 @@ class Host:
         self.addresses = Addresses(
             self._rpc.address, self._commands.address, self._stop.address, self._states.address
         )
+        self._simulation = robot if isinstance(robot, Simulation) and robot.spec.simulated else None
         self._period_ns = round(NS_PER_S / self._spec.control_hz)
         self._next_ns = time.monotonic_ns()
         self._seq = self._told = 0
         self._last_command = -1
+        self._answers: OrderedDict[tuple[str, str], wire.FromHost] = OrderedDict()
         self._following: Command | None = None
         self._state: wire.State | None = None
         self.late_ms = 0.0
@@ -167,6 +186,9 @@ class Host:
         )
         guard.published(self._seq, now_ns)
         self._states.publish("state", self._state)
+        if self._simulation is not None:
+            poses = {name: wire.numbers(pose) for name, pose in self._simulation.objects().items()}
+            self._states.publish("objects", wire.Objects(session=self.session, seq=self._seq, poses=poses))
 
     def _tell(self, now_ns: int) -> None:
         while self.guard.happened:
@@ -184,7 +206,7 @@ class Host:
             if command is not None:
                 self._hear_command(command)
             if asked is not None and asked.request is not None:  # else nobody waits for an answer
-                self._rpc.reply(asked, self._answered(asked))
+                self._rpc.reply(asked, self._answer_once(asked.request, asked))
             if command is None and asked is None:
                 return
 
@@ -239,6 +261,16 @@ class Host:
             text = wire.text(f"stopped: {self.guard.reason}")
             self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=Why.STOPPED, text=text))
 
+    def _answer_once(self, request: str, asked: Received[wire.ToHost]) -> wire.FromHost:
+        """The answer to a question; the same again where the question only came again, since an act of a
+        person is one act, however often the link made it arrive."""
+        key = asked.peer.key, request
+        if key not in self._answers:
+            self._answers[key] = self._answered(asked)
+            if len(self._answers) > _ANSWERS_KEPT:
+                self._answers.popitem(last=False)
+        return self._answers[key]
+
     def _answered(self, asked: Received[wire.ToHost]) -> wire.FromHost:
         try:
             return self._answer(asked.peer, asked.message)
@@ -254,9 +286,10 @@ class Host:
                 return self._welcome(asked)
             case wire.Take(source=source):
                 lease = self.guard.take(peer, source, now_ns)
-                return wire.Leased(lease=lease.id, seconds=LEASE_S)
+                return wire.Leased(lease=lease.id, seconds=LEASE_S, since=self.guard.since)
             case wire.Renew(lease=id):
-                return wire.Leased(lease=self.guard.renew(peer, id, now_ns).id, seconds=LEASE_S)
+                lease = self.guard.renew(peer, id, now_ns)
+                return wire.Leased(lease=lease.id, seconds=LEASE_S, since=self.guard.since)
             case wire.Release(lease=id):
                 self.guard.release(peer, id, now_ns)
             case wire.Clear():
@@ -265,6 +298,8 @@ class Host:
                     self._robot.clear_fault()
             case wire.Arm():
                 self.guard.arm(peer, now_ns)
+            case wire.Lay():
+                return self._lay_out(peer, asked, now_ns)
             case wire.Ping(client_ns=client_ns):
                 answered_ns = time.monotonic_ns()
                 return wire.Pong(client_ns=client_ns, received_ns=now_ns, answered_ns=answered_ns)
@@ -273,6 +308,19 @@ class Host:
                     return wire.Refused(why=None, text="the arm has not been read yet")
                 return self._state
         return wire.Done()
+
+    def _lay_out(self, peer: Peer, asked: wire.Lay, now_ns: int) -> wire.FromHost:
+        if self._simulation is None:
+            text = f"{self._spec.name} cannot be put anywhere: only a simulated arm with things before it can"
+            return wire.Refused(why=None, text=text)
+        try:
+            tool, poses = wire.vector(asked.tool_pos_m, 3, "tool_pos_m"), wire.poses(asked.poses)
+            self.guard.laid_out(peer, asked.lease, now_ns)
+            self._halt()
+            self._simulation.lay_out(tool, asked.opening, poses)
+        except ValueError as error:
+            return wire.Refused(why=None, text=wire.text(error))
+        return wire.Laid(since=self._seq)
 
     def _welcome(self, said: wire.Hello) -> wire.FromHost:
         if (said.version, said.schema) != (wire.VERSION, wire.schema()):
@@ -284,6 +332,7 @@ class Host:
             session=self.session,
             spec=wire.SpecMessage.of(self._spec),
             attended=self.guard.attended,
+            lays_out=self._simulation is not None,
             commands_port=_port(where.commands),
             stop_port=_port(where.stop),
             states_port=_port(where.states),

@@ -1,0 +1,144 @@
+"""An arm behind a wire as the cell of an environment: in real time, things where a perception sees them.
+
+A simulated arm lays its starts out itself, as the task draws them. Before a real one a person does: then only
+what is no thing but a mark, such as the place to reach, is the task's.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hardware.leader import Leader
+from hardware.perception import HOST, NONE, PerceptionError, make_perception
+from hardware.remote import RemoteRobot
+from hardware.robot import RobotError, Source
+from hardware.scene import JOINTS
+from hardware.security import ClientSecurity
+from sim.task import Layout, Task
+from sim.world import SimState
+
+Array = NDArray[np.float64]
+
+_SERVICE_S = 0.005
+
+
+class ServedCell:
+    """The arm that a host serves, and the things of `task` before it."""
+
+    saves = follows_at_once = False
+
+    def __init__(
+        self, task: Task, address: str, *, perception: str = "", security: ClientSecurity | None = None
+    ) -> None:
+        """`perception` as `hardware.perception.make_perception` takes it; empty: host where the arm is a
+        simulated one. Raises RobotError where no host answers, for an arm that cannot do the task, and for a
+        source that does not see what the task needs."""
+        robot = RemoteRobot(address, name="session", security=security)
+        try:
+            said = perception or (HOST if robot.welcome.lays_out else NONE)
+            self._source = make_perception(said, robot)
+            self._robot, self.robot = robot, Leader(robot)
+            self._task = task
+            self._marks: dict[str, Array] = {}
+            self._seen: dict[str, Array] = {}
+            self._blind = ""
+            self._things = [prop.name for prop in task.props if said == HOST or not prop.is_marker]
+            self._require(task, said)
+        except BaseException:
+            robot.close()
+            raise
+        self.lays_out = robot.welcome.lays_out and said == HOST
+
+    def _require(self, task: Task, said: str) -> None:
+        spec, sees = self._robot.spec, self._source.poses()
+        if len(spec.joint_names) != JOINTS:
+            raise RobotError(
+                f"{spec.name} has {len(spec.joint_names)} joints: a session is for {JOINTS} so far"
+            )
+        if task.uses_gripper and not spec.gripper:
+            raise RobotError(f"{task.name} needs a gripper, which {spec.name} has not")
+        lacking = [name for name in self._things if name not in sees]
+        if lacking:
+            raise PerceptionError(
+                f"{task.name} needs to know where {lacking[0]!r} is, and the perception {said!r} does not say"
+                f" (it knows {', '.join(sees) or 'nothing'}): choose another by --perception"
+            )
+
+    @property
+    def needs_a_person(self) -> bool:
+        return self._robot.welcome.attended
+
+    @property
+    def stopped(self) -> str:
+        return self.robot.stopped
+
+    @property
+    def armed(self) -> bool:
+        return self.robot.armed
+
+    @property
+    def trouble(self) -> str:
+        return self.robot.trouble or self._blind
+
+    def events(self) -> list[str]:
+        return self.robot.events()
+
+    def poses(self) -> Mapping[str, Array]:
+        """As last seen; `trouble` says where the source does not see them any more."""
+        try:
+            sees = self._source.poses()
+            self._seen = {name: np.asarray(sees[name]) for name in self._things}
+            self._blind = ""
+        except (PerceptionError, KeyError) as error:
+            self._blind = str(error) if isinstance(error, PerceptionError) else f"{error} is seen no more"
+        known = {**self._marks, **self._seen}
+        return {prop.name: known[prop.name] for prop in self._task.props}
+
+    def lay_out(self, layout: Layout, opening: float) -> None:
+        self._marks = dict(layout.poses)
+        if not self.lays_out:
+            return
+        if self._robot.leading is None:
+            self._robot.take(Source.SCRIPT)
+        self._robot.lay_out(layout.tool_pos_m, opening, layout.poses)
+
+    def now_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def advance(self, duration_ns: int) -> None:
+        self.robot.service()
+
+    def wait(self, duration_ns: int) -> None:
+        until = time.monotonic() + duration_ns / 1e9
+        while (left := until - time.monotonic()) > 0.0:
+            self.robot.service()
+            time.sleep(min(left, _SERVICE_S))
+
+    def rest(self) -> None:
+        self.robot.stop()
+
+    def halt(self) -> None:
+        self.robot.halt()
+
+    def clear(self) -> None:
+        self.robot.clear()
+
+    def arm(self) -> None:
+        self.robot.arm()
+
+    def present(self) -> None:
+        self.robot.present()
+
+    def save(self) -> SimState:
+        raise RobotError(f"{self._robot.spec.name} cannot go back to a moment")
+
+    def restore(self, state: SimState) -> None:
+        raise RobotError(f"{self._robot.spec.name} cannot go back to a moment")
+
+    def close(self) -> None:
+        self._source.close()
+        self.robot.close()
