@@ -76,7 +76,7 @@ class RemoteRobot:
                 self._beside(self.welcome.commands_port), wire.FromCommands, security=security, immediate=True
             )
             self._stop: Client[wire.Done | wire.Refused] = Client(
-                self._beside(self.welcome.stop_port), wire.Done | wire.Refused, security=security
+                self.stop_address, wire.Done | wire.Refused, security=security
             )
             self._states: Subscriber[wire.Published] = Subscriber(
                 self._beside(self.welcome.states_port), wire.Published, security=security, hwm=64
@@ -98,6 +98,11 @@ class RemoteRobot:
     def safety(self) -> Safety:
         """What the arm may do, by the newest state. Raises StaleStateError as `read` does."""
         return self.now().safety
+
+    @property
+    def stop_address(self) -> str:
+        """Where the host hears STOP, tcp://HOST:PORT."""
+        return self._beside(self.welcome.stop_port)
 
     @property
     def newest(self) -> wire.State:

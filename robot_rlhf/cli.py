@@ -179,7 +179,7 @@ def _wire(options: LiveOptions, *, guide: bool = False, opens: bool = True) -> W
     window = opens and not options.no_window
     if window and not has_display():
         raise UsageError("there is no screen here for the console: --no-window waits for one elsewhere")
-    return Wire(options.bind, options.keys, window, tuple(words))
+    return Wire(options.bind, options.keys, window, tuple(words), options.robot_key)
 
 
 def _live(command: Teleop | Record | Label) -> None:
@@ -248,8 +248,12 @@ def _evaluate(command: Evaluate) -> Evaluation:
 
     with Terminal(stderr=True).status(f"{command.episodes} episodes"):
         if command.run is not None:
-            return evaluate_trained(command.run, command.episodes, command.seed)
-        return evaluate_expert(str(command.task), command.episodes, command.seed)
+            return evaluate_trained(
+                command.run, command.episodes, command.seed, command.robot, command.robot_key
+            )
+        return evaluate_expert(
+            str(command.task), command.episodes, command.seed, command.robot, command.robot_key
+        )
 
 
 def _report(run: Path) -> Path:
@@ -272,9 +276,8 @@ def _summary_table(summary: Summary, out: Path) -> Table:
     """How a run ended, for a person."""
     table = Table(show_header=False, show_edge=False, box=None)
     low, high, episodes = summary.wilson_low, summary.wilson_high, summary.episodes
-    table.add_row(
-        "success", f"{summary.success_rate:.0%} of {episodes} fresh starts ({low:.0%} to {high:.0%})"
-    )
+    what = "fresh starts" if summary.judged_by == "task" else "marked episodes that it drove alone"
+    table.add_row("success", f"{summary.success_rate:.0%} of {episodes} {what} ({low:.0%} to {high:.0%})")
     table.add_row("operator", f"{summary.operator_seconds / 60:.1f} min active")
     table.add_row("wall time", f"{summary.wall_seconds / 60:.1f} min, {summary.environment_steps:,} steps")
     table.add_row("report", Text(str(out / REPORT)))

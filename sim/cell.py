@@ -60,6 +60,11 @@ class Cell(Protocol):
         """Why nothing is known of the arm at this moment, in words; empty where something is."""
         ...
 
+    @property
+    def stop_address(self) -> str:
+        """Where others can tell the arm's host to stop, tcp://HOST:PORT; empty where there is no host."""
+        ...
+
     def events(self) -> list[str]:
         """What the arm's host has told of since this was last asked, oldest first."""
         ...
@@ -127,7 +132,7 @@ class SimCell:
 
     lays_out = saves = follows_at_once = armed = True
     needs_a_person = False
-    stopped = trouble = ""
+    stopped = trouble = stop_address = ""
 
     def __init__(self, props: tuple[Prop, ...], spec: RobotSpec = PANDA_SPEC) -> None:
         self.world = World(props)

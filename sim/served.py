@@ -46,7 +46,7 @@ class ServedCell:
             self._marks: dict[str, Array] = {}
             self._seen: dict[str, Array] = {}
             self._blind = ""
-            self._things = [prop.name for prop in task.props if said == HOST or not prop.is_marker]
+            self._things = [prop.name for prop in task.props if not prop.is_marker]
             self._require(task, said)
         except BaseException:
             robot.close()
@@ -84,6 +84,10 @@ class ServedCell:
     def trouble(self) -> str:
         return self.robot.trouble or self._blind
 
+    @property
+    def stop_address(self) -> str:
+        return self._robot.stop_address
+
     def events(self) -> list[str]:
         return self.robot.events()
 
@@ -100,11 +104,11 @@ class ServedCell:
 
     def lay_out(self, layout: Layout, opening: float) -> None:
         self._marks = dict(layout.poses)
-        if not self.lays_out:
+        if not self.lays_out or self.robot.stopped:
             return
-        if self._robot.leading is None:
-            self._robot.take(Source.SCRIPT)
-        self._robot.lay_out(layout.tool_pos_m, opening, layout.poses)
+        self._robot.take(self._robot.leading or Source.SCRIPT)  # one that is asked for may be on its way
+        there = {name: pose for name, pose in layout.poses.items() if name in self._robot.objects}
+        self._robot.lay_out(layout.tool_pos_m, opening, there)
 
     def now_ns(self) -> int:
         return time.monotonic_ns()

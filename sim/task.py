@@ -95,6 +95,8 @@ class Task(Protocol):
 
 SUCCESS_HOLD_S = 0.5
 
+BARE = "bare"
+"""No task at all: an empty table, for driving freely."""
 TASKS: Mapping[str, str] = {
     "reach": "sim.tasks.reach:Reach",
     "push": "sim.tasks.push:Push",
@@ -105,6 +107,8 @@ TASKS: Mapping[str, str] = {
 def make_task(name: str) -> Task:
     """The task of that name, or of that name and style (as `pick_cube/low`, see `sim.styles`); ValueError
     names the valid ones."""
+    if name == BARE:
+        return _loaded("sim.tasks.bare:Bare")
     styles = importlib.import_module("sim.styles")
     plain, slash, _ = name.partition("/")
     if plain not in TASKS or (slash and name not in styles.STYLES):
@@ -112,9 +116,14 @@ def make_task(name: str) -> Task:
         near = difflib.get_close_matches(name, valid, n=1)
         hint = f", did you mean {near[0]!r}?" if near else ""
         raise ValueError(f"no task named {name!r}{hint} (there are {', '.join(valid)})")
-    module, attribute = TASKS[plain].split(":")
-    task: Task = getattr(importlib.import_module(module), attribute)()
+    task = _loaded(TASKS[plain])
     return styles.Styled(task, name) if slash else task
+
+
+def _loaded(where: str) -> Task:
+    module, attribute = where.split(":")
+    task: Task = getattr(importlib.import_module(module), attribute)()
+    return task
 
 
 def pose(x: float, y: float, z: float, yaw: float = 0.0) -> Array:

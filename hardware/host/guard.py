@@ -28,6 +28,9 @@ HOLD_AFTER_S, STOP_AFTER_S = 0.3, 0.5
 LONGEST_S = {Source.POLICY: 0.2, Source.SCRIPT: 0.2, Source.OPERATOR: 0.1}
 """How long a command may last at most, from when the state that it answers was published."""
 
+HOLDING = "holding: "
+"""How an event begins that only says why the arm holds."""
+
 _NS = 1_000_000_000
 _REMEMBERED = 256  # published states whose age is known
 _MAY_LEAD: dict[Role, frozenset[Source]] = {
@@ -285,7 +288,7 @@ class Guard:
         self._command = None
         if self.safety is Safety.MOVING:
             self.safety, self.reason = Safety.HOLDING, reason
-            self.happened.append(f"holding: {reason}")
+            self.happened.append(f"{HOLDING}{reason}")
 
     def _end_lease(self, reason: str) -> None:
         self.lease = None

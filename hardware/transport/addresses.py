@@ -16,6 +16,14 @@ _ELSEWHERE = {  # addresses for documentation (RFC 5737, 3849): routed as the in
 _SIOCGIFADDR = 0x8915  # Linux, netdevice(7)
 
 
+def is_loopback(host: str) -> bool:
+    """Whether that is this machine's own address for itself."""
+    try:
+        return host == "localhost" or ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False  # a name, an interface or '*'
+
+
 def reachable(address: str) -> list[str]:
     """What to connect to where something listens at `address` (tcp://HOST:PORT); the best comes first.
 

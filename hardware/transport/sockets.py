@@ -7,7 +7,6 @@ since libzmq ignores them later. Queues are short and LINGER is 0: what is old i
 from __future__ import annotations
 
 import errno
-import ipaddress
 import re
 import select
 import time
@@ -18,6 +17,7 @@ import zmq
 
 from hardware.clock import NS_PER_S
 from hardware.security import ServerSecurity
+from hardware.transport.addresses import is_loopback
 from hardware.transport.authenticator import admit, release
 from hardware.transport.codec import AddressInUseError, TransportError
 
@@ -175,16 +175,9 @@ def checked_address(address: str, keys: bool, verb: str) -> str:
     host, port = parts["host"], parts["port"]
     if host == "localhost":
         host = "127.0.0.1"
-    if not keys and not _is_loopback(host):
+    if not keys and not is_loopback(host):
         raise TransportError(
             f"cannot {verb} {address} without keys, since it is not loopback: robot-rlhf keys make NAME "
             f"makes them; tcp://127.0.0.1:{port} needs none"
         )
     return f"tcp://{host}:{port}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False  # a name, an interface or '*'

@@ -59,6 +59,8 @@ class LiveOptions:
     """Where consoles connect; they use this port and the three above it."""
     keys: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of `robot-rlhf keys make`: needed for any address but this machine's own."""
+    robot_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
+    """The operator's key with which the session leads a served arm, see --robot."""
     no_window: _Switch = False
     """Open no console here; the address to connect one to is printed."""
     console: Annotated[ConsoleOptions, arg(name="console")] = field(default_factory=ConsoleOptions)
@@ -113,6 +115,10 @@ class Evaluate:
     """trained: RUN's newest; expert: the task's scripted one, driven by ideal hands (say --task)."""
     task: Annotated[str | None, arg(metavar="TASK", help_behavior_hint="")] = None
     """What the expert shall do, instead of RUN: reach, push or pick_cube."""
+    robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
+    """Have it act on the simulated arm that `robot-host` serves there, in real time."""
+    robot_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
+    """The operator's key to that arm."""
     json: _Switch = False
     """Print the result as one line of JSON, all else on stderr."""
 
@@ -155,9 +161,13 @@ class Teleop:
     """Drive the arm freely with a gamepad or the keyboard; nothing is recorded."""
 
     task: str = "pick_cube"
-    """What lies on the table: reach, push or pick_cube."""
+    """What lies on the table: reach, push, pick_cube, or bare for nothing at all."""
     seed: int = 0
     """How it lies there."""
+    robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
+    """Drive the arm that `robot-host` serves there, instead of the one simulated here."""
+    perception: Annotated[str, arg(metavar="SOURCE", help_behavior_hint="")] = ""
+    """Where things are before it: host (what it simulates), file:PATH, MODULE:FACTORY or none."""
     wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
 
 
@@ -173,6 +183,10 @@ class Record:
     """How many in all; those that are there already count."""
     out: Annotated[Path | None, arg(metavar="RUN", help_behavior_hint="(default: runs/TASK-SEED)")] = None
     """Folder of the run; one that is there is gone on with. `robot-rlhf train --resume` learns from it."""
+    robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
+    """Record on the arm that `robot-host` serves there, instead of the one simulated here."""
+    perception: Annotated[str, arg(metavar="SOURCE", help_behavior_hint="")] = ""
+    """Where things are before it: host (what it simulates), file:PATH, MODULE:FACTORY or none."""
     wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
 
     @property

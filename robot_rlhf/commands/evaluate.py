@@ -9,6 +9,9 @@ import numpy as np
 import torch
 from rich.table import Table
 
+from hardware.perception import HOST
+from hardware.robot import RobotError
+from robot_rlhf.commands.served import served
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.report.statistics import wilson
@@ -17,6 +20,7 @@ from robot_rlhf.session.presets import preset
 from robot_rlhf.session.rollout import hand_action
 from robot_rlhf.session.run_folder import RunError
 from sim.env import SPEED_M_S, TaskEnv
+from sim.task import make_task
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,20 +42,39 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         return table
 
 
-def evaluate_trained(run: Path, episodes: int, seed: int) -> Evaluation:
-    """The newest policy of the run at `run`, which stays as it is. Raises RunError where there is none
-    yet, and what `read_learner` raises."""
+def evaluate_trained(
+    run: Path, episodes: int, seed: int, robot: str = "", key: Path | None = None
+) -> Evaluation:
+    """The newest policy of the run at `run`, which stays as it is; on the arm served at `robot` instead of
+    the one simulated here. Raises RunError where there is none yet, what `read_learner` raises, and
+    RobotError for an arm that cannot be evaluated on."""
     config, learner = read_learner(run)
     if learner is None:
         raise RunError(f"{run} has no checkpoint yet: let it train for longer, or --resume it")
     torch.set_num_threads(config.threads)
-    env = TaskEnv(config.task, config.control_hz, end_on_success=True)
+    env = _env(config.task, config.control_hz, robot, key)
     return _evaluate(env, learner.policy(explore=False), episodes, seed)
 
 
-def evaluate_expert(task: str, episodes: int, seed: int) -> Evaluation:
-    """The task's scripted expert, driven by ideal hands: what the task allows."""
-    env = TaskEnv(task, preset(task).control_hz, end_on_success=True)
+def _env(task: str, control_hz: float, robot: str, key: Path | None) -> TaskEnv:
+    cell = served(make_task(task), robot, HOST if robot else "", key)
+    if cell is not None:
+        if cell.needs_a_person:
+            cell.close()
+            raise RobotError(
+                f"{cell.robot.spec.name} moves only beside a person, and nobody lays out its starts: "
+                "have it judged in a session, robot-rlhf train --robot ... --resume"
+            )
+        cell.arm()
+    return TaskEnv(task, control_hz, end_on_success=True, cell=cell)
+
+
+def evaluate_expert(
+    task: str, episodes: int, seed: int, robot: str = "", key: Path | None = None
+) -> Evaluation:
+    """The task's scripted expert, driven by ideal hands: what the task allows. The rest as
+    `evaluate_trained`."""
+    env = _env(task, preset(task).control_hz, robot, key)
     return _evaluate(env, ExpertActor(env), episodes, seed)
 
 

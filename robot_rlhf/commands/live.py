@@ -18,6 +18,7 @@ from hardware.transport.addresses import reachable
 from robot_rlhf.commands.arguments import Record, Teleop
 from robot_rlhf.commands.extras import missing
 from robot_rlhf.commands.keys import make_key
+from robot_rlhf.commands.served import served
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.episode import Role as EpisodeRole
 from robot_rlhf.feedback.messages import Stage
@@ -51,6 +52,8 @@ class Wire:
     window: bool
     console: tuple[str, ...] = ()
     """Words for the console that is opened here."""
+    robot_key: Path | None = None
+    """The key with which the session leads a served arm."""
 
     @property
     def security(self) -> ServerSecurity | None:
@@ -140,11 +143,16 @@ def live_session(
     with contextlib.ExitStack() as stack:
         stream = Stream(wire.bind, wire.security)
         stack.callback(stream.close)
-        description = describe(make_task(config.task))
+        task = make_task(config.task)
+        cell = served(task, config.robot, config.perception, wire.robot_key)
+        if cell is not None:
+            stack.callback(cell.close)
         desk = Desk(path / DATABASE, stream)
         stack.callback(desk.close)
         link = None if learner is None else LearnerLink(learner)
-        session = LiveSession(config, description, stream, desk, link, name=path.name, teleop=free)
+        session = LiveSession(
+            config, describe(task), stream, desk, link, name=path.name, teleop=free, cell=cell
+        )
         stack.callback(session.close)
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
@@ -209,7 +217,8 @@ def _accompanied(session: LiveSession | LabelSession, words: Sequence[str], is_w
 
 def free(asked: Teleop) -> RunConfig:
     """The config of free driving."""
-    return replace(live_preset(asked.task), seed=asked.seed)
+    config = live_preset(asked.task)
+    return replace(config, seed=asked.seed, robot=asked.robot, perception=asked.perception)
 
 
 def recording(asked: Record) -> RunConfig:
@@ -219,4 +228,10 @@ def recording(asked: Record) -> RunConfig:
     if config.task != asked.task:
         raise RunError(f"{asked.folder} is about {config.task}, not {asked.task}: choose another --out")
     schedule = replace(config.schedule, demonstrations=asked.demonstrations)
-    return replace(config, seed=asked.seed, schedule=schedule)
+    where = (asked.robot, asked.perception)
+    if RunFolder.is_begun(asked.folder) and where != (config.robot, config.perception):
+        raise RunError(
+            f"{asked.folder} was begun with --robot {config.robot!r} --perception {config.perception!r}: "
+            "say the same, or choose another --out"
+        )
+    return replace(config, seed=asked.seed, schedule=schedule, robot=asked.robot, perception=asked.perception)

@@ -182,8 +182,15 @@ class Onlooker(Watcher):
             self.evaluate_now(schedule.evaluation_episodes, final=False, stream=_CURVE_STREAM)
 
     def evaluate_now(self, episodes: int, final: bool, stream: int) -> Result:
-        """Evaluate the policy as it is and log it."""
+        """Evaluate the policy as it is and log it. On a served arm nobody lays out fresh starts: there the
+        newest episodes count that it drove alone, by their operator's marks; there may be none."""
         study = self.study
+        if study.config.robot:
+            judged = study.judged_alone(episodes)
+            result = Result(tuple(mark for mark, _ in judged), tuple(length for _, length in judged))
+            if judged:
+                self.record("policy", result, final)
+            return result
         if self._env is None:
             self._env = TaskEnv(study.config.task, study.config.control_hz, end_on_success=True)
         self.phase("evaluating")

@@ -20,7 +20,7 @@ from robot_rlhf.commands.display import has_display
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import live_preset, preset
 from robot_rlhf.session.run_folder import RunFolder, load_config, read_config
-from sim.task import make_task
+from sim.task import BARE, make_task
 
 PROGRAM = "robot-rlhf"
 _ABOUT = """Train a robot arm's policy from a person's feedback: five kinds of it, one reward function.
@@ -80,13 +80,13 @@ def flag(name: str) -> str:
 def _starting_point(words: Sequence[str]) -> RunConfig:
     """The settings that flags are laid over: the task's own, and over those the --config file's."""
     scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("--task", "--config", "--operator"):
+    for name in ("--task", "--config", "--operator", "--robot"):
         scan.add_argument(name, nargs="?")
     given, _ = scan.parse_known_args(list(words))
     file = None if given.config is None else Path(given.config)
     loaded = RunConfig() if file is None else load_config(file)
     window = words[0] == "demo" and "--headless" not in words and has_display()
-    by_hand = (given.operator or ("console" if window else loaded.operator)) == "console"
+    by_hand = (given.operator or ("console" if window or given.robot else loaded.operator)) == "console"
     base = (live_preset if by_hand else preset)(_valid_task(given.task or loaded.task))
     return base if file is None else _overlaid(base, file)
 
@@ -141,8 +141,8 @@ def _parse(words: Sequence[str], settings: RunConfig) -> Command:
         raise UsageError(_in_one_line(complaint.getvalue())) from None
     if unknown:
         raise UsageError(_about_unknown(unknown, command))
-    if isinstance(command, Train):
-        _valid_task(command.settings.task)
+    if isinstance(command, Train) and _valid_task(command.settings.task) == BARE:
+        raise UsageError("there is nothing to learn at a bare table: it is for teleop")
     return cast(Command, command)
 
 

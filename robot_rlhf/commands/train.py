@@ -53,7 +53,7 @@ def conclude(study: Study, watcher: Onlooker, note: Callable[[str, str], None]) 
     result = watcher.evaluate_now(schedule.final_episodes, final=True, stream=0)
     wall_seconds = watcher.wall_seconds()
     note(WALL, repr(wall_seconds))
-    if schedule.compare_with_cloning:
+    if schedule.compare_with_cloning and not study.config.robot:
         watcher.phase("comparing with cloning")
         clone = evaluate_clone(study, schedule.final_episodes)
         if clone is not None:
@@ -82,4 +82,5 @@ def _summary(study: Study, watcher: Onlooker, result: Result, wall_seconds: floa
         feedback=study.store.counts(),
         reward_model=watcher.reward,
         versions=installed_versions(),
+        judged_by="operator" if study.config.robot else "task",
     )

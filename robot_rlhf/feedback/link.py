@@ -14,8 +14,10 @@ from collections import OrderedDict, deque
 from typing import TypeAlias, TypedDict
 from urllib.parse import urlsplit
 
+from hardware import wire
 from hardware.security import ClientSecurity
 from hardware.transport import Client, Endpoint, Expired, Subscriber, wait
+from hardware.transport.addresses import is_loopback
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.types import (
     Choice,
@@ -40,7 +42,8 @@ _LEAVE_NS = 300_000_000
 _MAX_ANSWER = 16 << 20  # a whole episode's scenes, or a scene description
 _KEPT_EPISODES = 8
 
-_Channel: TypeAlias = Client[m.FromSession] | Client[m.Granted] | Subscriber[m.Watched]
+_ArmStop: TypeAlias = Client[wire.Done | wire.Refused]
+_Channel: TypeAlias = Client[m.FromSession] | Client[m.Granted] | Subscriber[m.Watched] | _ArmStop
 
 
 class Report(TypedDict):
@@ -81,6 +84,7 @@ class OperatorLink:
         self._drive: Client[m.Granted] | None = None
         self._stop: Client[m.Granted] | None = None
         self._watch: Subscriber[m.Watched] | None = None
+        self._arm_stop: _ArmStop | None = None
         self._said: dict[str, Feedback | Withdrawal | m.Wish] = {}
         self._episodes: OrderedDict[int, m.Episode] = OrderedDict()
         self._asked_episodes: dict[int, str] = {}  # episode -> the request for it
@@ -104,10 +108,19 @@ class OperatorLink:
     def rejection(self) -> str:
         """Why the session's machine does not let us in (any more), in words, such as that it does not know
         our key; '' where it does, or none is there."""
-        return next((why for each in self._channels() if (why := each.rejection)), "")
+        ours = (each for each in self._channels() if each is not self._arm_stop)
+        return next((why for each in ours if (why := each.rejection)), "")
+
+    @property
+    def stops_arm(self) -> bool | None:
+        """Whether STOP reaches the arm's own host without the session; None where the arm has none."""
+        if self.welcome is None or not self.welcome.arm_stop:
+            return None
+        return self._arm_stop is not None and self._arm_stop.connected
 
     def _channels(self) -> list[_Channel]:
-        return [each for each in (self._talk, self._drive, self._stop, self._watch) if each is not None]
+        all_ = (self._talk, self._drive, self._stop, self._watch, self._arm_stop)
+        return [each for each in all_ if each is not None]
 
     @property
     def connected(self) -> bool:
@@ -148,7 +161,7 @@ class OperatorLink:
                 self._take(answer.message, answer.request)
             elif (what := self._said.pop(answer.request, None)) is not None:
                 self._report(what, "the session does not answer")
-        for client in (self._drive, self._stop):
+        for client in (self._drive, self._stop, self._arm_stop):
             while client is not None and client.receive() is not None:
                 pass
         while self._watch is not None and (seen := self._watch.receive()) is not None:
@@ -205,7 +218,7 @@ class OperatorLink:
             self._hear(item)
         if before is not None and before.console == welcome.console:
             return
-        for channel in (self._drive, self._stop, self._watch):
+        for channel in (self._drive, self._stop, self._watch, self._arm_stop):
             if channel is not None:
                 channel.close()
         host = urlsplit(self.address).hostname or ""
@@ -217,6 +230,10 @@ class OperatorLink:
         self._drive = Client(drive, m.Granted, security=security, hwm=1, immediate=True)
         self._stop = Client(stop, m.Granted, security=security)
         self._watch = Subscriber(watch, m.Watched, security=security)
+        self._arm_stop = None
+        arm = urlsplit(welcome.arm_stop).hostname or ""
+        if arm and (is_loopback(host) or not is_loopback(arm)):  # else it is the session's own loopback
+            self._arm_stop = Client(welcome.arm_stop, wire.Done | wire.Refused, security=security)
         if before is not None and before.session != welcome.session:
             self.pairs.clear()
             self._episodes.clear()
@@ -276,7 +293,10 @@ class OperatorLink:
         )
 
     def stop(self) -> None:
-        """Stop the arm, latched."""
+        """Stop the arm, latched. An arm that has a host of its own is told directly too, so that a session
+        that hangs does not delay it."""
+        if self._arm_stop is not None:
+            self._arm_stop.request(wire.Stop(reason=f"{self.name} pressed STOP"), retry_s=0.1, deadline_s=5.0)
         if self._stop is not None:
             self._stop.request(m.Stop(), retry_s=0.1, deadline_s=5.0)
 

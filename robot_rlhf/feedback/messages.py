@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hardware.appearance import SceneDescription
 from robot_rlhf.feedback.types import Feedback, OperatorInput, Query, Segment, Withdrawal
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Consoles and sessions of different numbers refuse each other by name."""
 
 WATCH_MOMENT, WATCH_STATUS, WATCH_NEWS = "moment", "status", "news"
@@ -43,6 +43,7 @@ class Stage(str, Enum):
     """What the session is about, and so what is asked of the operator."""
 
     TELEOP = "teleop"  # free driving, nothing is recorded
+    RESET = "reset"  # before a real arm: the operator puts things back, brings the arm to its start, CONFIRMs
     READY = "ready"  # a demonstration begins with the next takeover
     DEMONSTRATION = "demonstration"  # recorded until CONFIRM, a mark, DISCARD or time
     PREPARING = "preparing"  # the first policy is being made
@@ -57,7 +58,7 @@ class Stage(str, Enum):
 class Wish(str, Enum):
     """What an operator may ask for beyond feedback."""
 
-    CONFIRM = "confirm"  # end the demonstration, or go on without a mark
+    CONFIRM = "confirm"  # end the demonstration, go on without a mark, or all is put back
     DISCARD = "discard"  # forget the episode that runs, or the one that has just ended, and do it again
     ENOUGH = "enough"  # no more demonstrations: let the policy try
     FINISH = "finish"  # no more episodes: evaluate and end
@@ -263,6 +264,8 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
     news: tuple[News, ...]
     instance: str = ""
     """Different for every session that was ever started, also on the same run."""
+    arm_stop: str = ""
+    """Where the arm's own host hears STOP, tcp://HOST:PORT; empty where the arm is the session's own."""
 
 
 class Saved(_Message, frozen=True, kw_only=True, tag="saved"):

@@ -62,7 +62,10 @@ def _headline(data: RunData) -> str:
     summary = data.summary
     unfinished = "This run has not finished: it has no summary yet."
     if summary is not None:
-        claim = f"{summary.success_rate:.0%} of fresh starts succeed"
+        what = (
+            "fresh starts succeed" if summary.judged_by == "task" else "the episodes it drove alone succeeded"
+        )
+        claim = f"{summary.success_rate:.0%} of {what}" if summary.episodes else "Driven alone, never marked"
         successes = round(summary.success_rate * summary.episodes)
         lead = _interval(successes, summary.episodes, summary.wilson_low, summary.wilson_high)
     elif verdict is not None:

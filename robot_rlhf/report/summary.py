@@ -5,6 +5,7 @@ from __future__ import annotations
 import platform
 from importlib import metadata
 from pathlib import Path
+from typing import Literal
 
 import msgspec
 
@@ -26,7 +27,9 @@ class RewardSummary(msgspec.Struct, frozen=True, kw_only=True):
 class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """How a run ended. Rates are of the final autonomous evaluation over `episodes` fresh starts;
     `operator_seconds` is time with a hand on something, `attended_seconds` time that had to be sat
-    through; `feedback` counts what was given, by kind; `reward_model` is None where none was fitted."""
+    through; `feedback` counts what was given, by kind; `reward_model` is None where none was fitted.
+    `judged_by` the operator: on a served arm the rates are of the newest episodes that the policy drove
+    alone, as they were marked."""
 
     task: str
     seed: int
@@ -41,6 +44,7 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     feedback: dict[Kind, int]
     reward_model: RewardSummary | None
     versions: dict[str, str]
+    judged_by: Literal["task", "operator"] = "task"
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.wilson_low <= self.success_rate <= self.wilson_high <= 1.0:

@@ -110,6 +110,10 @@ class RunConfig:
     """Who teaches: a simulated person, or one at a console."""
     live: bool = False
     """In real time and over the real wire also with a simulated person; with a console always."""
+    robot: str = ""
+    """Address of a served arm, tcp://HOST:PORT, to learn on in the place of the one simulated here."""
+    perception: str = ""
+    """Where things are before a served arm: host (what it simulates), file:PATH, MODULE:FACTORY or none."""
     simulated: OperatorConfig = field(default_factory=OperatorConfig)
     """Who the simulated person is."""
     queries: QueryConfig = field(default_factory=QueryConfig)
@@ -133,6 +137,10 @@ class RunConfig:
                 f"reward_model.control_hz is {self.reward_model.control_hz}: it must be control_hz, "
                 f"{self.control_hz}, for windows in seconds to mean what they say"
             )
+        if self.robot and not self.in_real_time:
+            raise ValueError("--robot is for real time: say --operator console, or --live")
+        if self.perception and not self.robot:
+            raise ValueError(f"perception is {self.perception!r} without --robot: a simulation knows all")
         kinds = self.kinds
         if self.reward == "learned" and not kinds:
             raise ValueError(

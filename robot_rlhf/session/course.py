@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from hardware.robot import RobotError
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.messages import Phase, Stage, Wish
 from robot_rlhf.feedback.store_codec import StoredEvent
@@ -34,6 +35,7 @@ MARK_S = 6.0
 DEMONSTRATION_FACTOR = 3.0
 """A demonstration may take this many times the task's horizon."""
 FINISHED = (Stage.EVALUATING, Stage.DONE)
+_DRIVEN = (Stage.TELEOP, Stage.RESET, Stage.READY, Stage.DEMONSTRATION, Stage.EPISODE)
 
 
 class Course:
@@ -120,7 +122,7 @@ class Course:
             self._is_complete = True
             self.recordings.complete()
         match self.stage:
-            case Stage.PAUSED | Stage.READY | Stage.PREPARING:
+            case Stage.PAUSED | Stage.READY | Stage.PREPARING | Stage.RESET:
                 if not self.recordings.writing and (self._is_finishing or not self._is_halted):
                     self._choose_stage()
             case Stage.MARK:
@@ -143,7 +145,8 @@ class Course:
 
     def _go(self, stage: Stage, lasts_s: float = 0.0) -> None:
         self.stage, self._until_ns, self.changed = stage, self.now_ns + round(lasts_s * 1e9), True
-        self._drive.allowed = stage in (Stage.TELEOP, Stage.READY, Stage.DEMONSTRATION, Stage.EPISODE)
+        self._drive.allowed = stage in _DRIVEN
+        self._drive.homing_m = self._env.start.tool_pos_m if stage is Stage.RESET else None
 
     def _choose_stage(self) -> None:
         """What comes next, as the store and the schedule say."""
@@ -154,8 +157,10 @@ class Course:
         if self._is_finishing or (not lacking and self._has_all()):
             self._conclude()
             return
-        if not self._is_placed:
+        if not self._is_placed and self.stage is not Stage.RESET:
             self._next_start()
+        if self.stage is Stage.RESET or not self._is_placed:
+            return
         if lacking and tally.count(Role.ONLINE) == 0:
             if self.stage is not Stage.READY:
                 self._go(Stage.READY)
@@ -168,6 +173,7 @@ class Course:
             if self.stage is not stage:
                 self._go(stage)
             rested = self._pace.elapsed_s >= PREROLL_S and self._drive.phase is Phase.HOLD
+            rested = rested and not self._env.cell.trouble
             if stage is Stage.PAUSED and rested and self._attended():
                 self._begin_episode(Role.ONLINE)
 
@@ -191,13 +197,28 @@ class Course:
         self._go(Stage.DONE)
 
     def _next_start(self) -> None:
-        """The arm goes to the start of the next episode; while it is stopped, it stays where it is."""
-        self._is_placed = self._drive.phase is not Phase.STOPPED and self._drive.armed
-        if self._is_placed:
-            fresh = seed_of(self._config.seed, Purpose.START, self._desk.next_episode)
-            self._seed = fresh if self._again is None else self._again
-            self._again = None
+        """The arm goes to the start of the next episode, or is brought there by a person; while it is
+        stopped, it stays where it is."""
+        self._is_placed = False
+        if self._drive.phase is Phase.STOPPED or not self._drive.armed:
+            self._go(Stage.PAUSED)
+        elif self._env.cell.lays_out:
+            self._place()
+        else:
+            self._drive.hold(self.now_ns, "")
+            self._go(Stage.RESET)
+
+    def _place(self) -> None:
+        """Begin from a new start, or from the one that was given up."""
+        fresh = seed_of(self._config.seed, Purpose.START, self._desk.next_episode)
+        self._seed = fresh if self._again is None else self._again
+        try:
             self._env.reset(seed=self._seed)
+        except RobotError as error:
+            self._desk.tell(f"arm: {error}")
+            self._drive.disarm(self.now_ns, str(error))
+        else:
+            self._again, self._is_placed = None, True
             self._pace.restart()
             self._drive.hold(self.now_ns, "")
         self._go(Stage.PAUSED)
@@ -320,6 +341,10 @@ class Course:
     def _confirm(self) -> str:
         if self.stage is Stage.MARK:
             self._next_start()
+        elif self.stage is Stage.RESET:
+            if self._drive.phase is Phase.OPERATOR:
+                return "let go of the arm first"
+            self._place()
         elif self.episode is not None:
             self._end_episode()
         else:
@@ -332,7 +357,7 @@ class Course:
         elif self.stage is Stage.MARK:
             self.recordings.remove(self._last_id, operator)
             self._next_start()
-        elif self.stage is Stage.READY and self._desk.tally.episodes:
+        elif self.stage in (Stage.READY, Stage.RESET) and self._desk.tally.episodes:
             self.recordings.remove_last(operator)
         else:
             return "there is no episode to discard"

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware.homing import towards
 from hardware.robot import Source
 from robot_rlhf.feedback.messages import LOST_S, Phase
 from robot_rlhf.feedback.types import OperatorInput
@@ -58,6 +59,8 @@ class Drive:
         self.drove = False
         """Whether an operator has had the arm; whoever has seen it sets it back."""
         self.wanted = np.zeros(3)
+        self.homing_m: Array | None = None
+        """Where the arm goes (3,), m, while somebody who has it leaves the stick alone; None: nowhere."""
         self._hands: dict[str, _Hands] = {}
         self._held_since = self._sent_ns = self._advanced_ns = now_ns
         self._velocity = np.zeros(3)  # what the operator's slew has come to
@@ -111,11 +114,13 @@ class Drive:
 
     def _take(self, console: str, now_ns: int) -> None:
         self.phase = following(self.phase, Signal.TAKE)
+        if not self.armed:
+            self._env.cell.arm()
         self.driving, self.reason, self.drove, self.armed = console, "", True, True
         self._hands[console].released = False
         applied = self._env.robot.read().applied
         before = np.zeros(3) if applied is None else applied.command.twist[:3]
-        self._env.robot.stop()  # targets are where the arm is, not where the policy wanted it
+        self._env.cell.rest()  # targets are where the arm is, not where the policy wanted it
         self._velocity = np.array(before)
         self._advanced_ns = now_ns
 
@@ -133,11 +138,11 @@ class Drive:
         self._held_since = now_ns
         self._velocity = np.zeros(3)
         self.wanted = np.zeros(3)
-        self._env.robot.stop()
+        self._env.cell.rest()
 
     def stop(self, now_ns: int, reason: str) -> None:
         """Stop at once and stay stopped until `clear`."""
-        self._env.robot.stop()
+        self._env.cell.halt()
         self.phase = following(self.phase, Signal.STOP)
         for hands in self._hands.values():
             hands.released = False
@@ -147,8 +152,16 @@ class Drive:
 
     def clear(self, now_ns: int) -> None:
         """Clear a stop: the arm holds, and moves again with a fresh takeover, or with `resume`."""
+        self._env.cell.clear()
         self.phase = following(self.phase, Signal.CLEAR)
         self._held_since, self.reason = now_ns, "cleared: take over to go on"
+
+    def disarm(self, now_ns: int, reason: str) -> None:
+        """The arm holds until somebody takes it over, who lets it move by that."""
+        self.hold(now_ns, f"{reason}: take over to go on")
+        for hands in self._hands.values():
+            hands.released = False
+        self.armed = False
 
     def resume(self, now_ns: int) -> bool:
         """Hand a held arm to the policy once its pause is over; whether the policy has it."""
@@ -168,7 +181,7 @@ class Drive:
             self._release(now_ns, f"nothing was heard of {hands.name} for {LOST_S:.1f} s")
         elif now_ns - hands.seen_ns > _HANDS_VALID_S * _NS:
             if self._velocity.any():  # the command has run out, and so the arm stands
-                self._env.robot.stop()
+                self._env.cell.rest()
             self._velocity, self._advanced_ns = np.zeros(3), now_ns
         else:
             self._send(now_ns)
@@ -176,7 +189,10 @@ class Drive:
     def _send(self, now_ns: int) -> None:
         """Command what the hands say now, as far as the slew has come."""
         hands = self._hands[self.driving]
-        self.wanted = np.array(hands.given.stick) * SPEED_M_S
+        stick = np.array(hands.given.stick)
+        self.wanted = stick * SPEED_M_S
+        if self.homing_m is not None and not stick.any():
+            self.wanted = towards(self._env.robot.read().tool_pos_m, self.homing_m)
         elapsed_s = (now_ns - self._advanced_ns) / _NS
         self._advanced_ns = now_ns
         falling = self._env.robot.spec.max_acceleration_m_s2

@@ -35,11 +35,13 @@ class Result:
 
     @property
     def success_rate(self) -> float:
-        return self.succeeded / len(self.successes)
+        """0 where there were no episodes."""
+        return self.succeeded / max(1, len(self.successes))
 
     @property
     def mean_length(self) -> float:
-        return float(np.mean(self.lengths))
+        """In steps; 0 where there were no episodes."""
+        return float(np.mean(self.lengths)) if self.lengths else 0.0
 
 
 def evaluate(env: TaskEnv, actor: Actor, episodes: int, seed: int, stream: int = 0) -> Result:

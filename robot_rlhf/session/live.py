@@ -11,6 +11,7 @@ from __future__ import annotations
 import time
 
 from hardware.appearance import SceneDescription
+from hardware.host.guard import HOLDING
 from hardware.transport import wait
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.episode import Role
@@ -27,8 +28,10 @@ from robot_rlhf.session.drive import Drive
 from robot_rlhf.session.learner_link import LearnerLink
 from robot_rlhf.session.pace import Pace
 from robot_rlhf.session.stream import Console, Stream
+from sim.cell import Cell
 from sim.env import SPEED_M_S, TaskEnv
 
+_LOST_NS = 500_000_000  # an episode ends when nothing was known of the arm for so long
 _MOMENT_NS = 20_000_000
 _STATUS_NS = 500_000_000
 _REMEMBERED = 100  # moments that hands may be based on
@@ -49,11 +52,13 @@ class LiveSession:
         *,
         name: str,
         teleop: bool = False,
+        cell: Cell | None = None,
     ) -> None:
-        """Without a learner there are demonstrations only; with `teleop`, nothing is recorded."""
+        """Without a learner there are demonstrations only; with `teleop`, nothing is recorded. `cell` is by
+        default simulated here; it is closed with the session."""
         self.config, self.stream, self.desk, self.learner = config, stream, desk, learner
         self.name = name
-        self.env = TaskEnv(config.task, config.control_hz)
+        self.env = TaskEnv(config.task, config.control_hz, cell=cell)
         self.pace = Pace(self.env, config.control_hz)
         self._now = time.monotonic_ns()
         self.drive = Drive(self.env, Phase.HOLD, self._now)
@@ -73,6 +78,7 @@ class LiveSession:
         self._report = ""
         self._moment_seq = 0
         self._moment_at_ns: dict[int, int] = {}
+        self._troubled_ns: int | None = None  # since when nothing is known of the arm
         self._published_ns = self._status_ns = self._asked_ns = 0
         desk.heard = self._heard
 
@@ -96,6 +102,7 @@ class LiveSession:
         wait(self.stream.endpoints + (self.learner.endpoints if self.learner else []), self.pace.next_ns)
         self._now = course.now_ns = time.monotonic_ns()
         self.stream.service(self)
+        self._mind_arm()
         self.drive.advance(self._now)
         self.pace.follow(self._now, course.stepped, course.ticked)
         self.desk.settle()
@@ -109,6 +116,44 @@ class LiveSession:
         if course.changed or self._now - self._status_ns >= _STATUS_NS:
             course.changed, self._status_ns = False, self._now
             self.stream.publish(self._status())
+
+    # -- the arm -----------------------------------------------------------------------------------------
+
+    def _mind_arm(self) -> None:
+        """What the arm itself has to say, or the link to it."""
+        cell, drive = self.env.cell, self.drive
+        for event in cell.events():
+            if not event.startswith(HOLDING):  # at every breath; the banner says why it holds
+                self.desk.tell(f"arm: {event}")
+        if self._is_somebody_here():
+            cell.present()
+        if cell.stopped:
+            if drive.phase is not Phase.STOPPED:
+                drive.stop(self._now, cell.stopped)
+                self.course.stopped()
+            return
+        if not cell.armed and drive.armed:
+            drive.disarm(self._now, "the arm is not armed")
+            self.course.stopped()
+        trouble = cell.trouble or self._inattention()
+        if trouble and drive.phase in (Phase.POLICY, Phase.OPERATOR):
+            drive.hold(self._now, trouble)
+        if not cell.trouble:
+            self._troubled_ns = None
+        elif self._troubled_ns is None:
+            self._troubled_ns = self._now
+        elif self._now - self._troubled_ns > _LOST_NS and self.course.episode is not None:
+            self.desk.tell(f"arm: {trouble}")
+            self.course.stopped()
+
+    def _is_somebody_here(self) -> bool:
+        """Whether a console of somebody who may drive was heard of a moment ago."""
+        consoles = self.stream.consoles.values()
+        return any(one.speaks and self._now - one.heard_ns < m.LOST_S * 1e9 for one in consoles)
+
+    def _inattention(self) -> str:
+        """Why an arm that needs a person beside it has to hold; empty where it need not."""
+        return "nobody looks at the arm" if self.env.cell.needs_a_person and not self.is_attended() else ""
 
     # -- consoles ----------------------------------------------------------------------------------------
 
@@ -134,6 +179,7 @@ class LiveSession:
             drive_port=drive_port,
             stop_port=stop_port,
             watch_port=watch_port,
+            arm_stop=self.env.cell.stop_address,
             latch_allowed=self.env.robot.spec.simulated,
             moment=self._moment(),
             status=self._status(),
@@ -253,7 +299,7 @@ class LiveSession:
 
     def close(self) -> None:
         """Stop the arm, let the learner save, finish writing."""
-        self.env.robot.stop()
+        self.env.cell.rest()
         if self.learner is not None:
             for message in self.learner.close():
                 self._hear_learner(message)

@@ -52,11 +52,11 @@ class LiveEpisode:
         self.id, self.role, self.seed, self.horizon = id, role, seed, horizon
         self.snapshot, self.policy, self._explore = snapshot, policy, explore
         self._acting: Acting | None = None if snapshot is None else snapshot.begin(explore)
-        self._saves = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
+        self._follows = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
         scene = env.look()
         self._recorder = Recorder([env.task.observe(scene)], [scene.pack()])
         self._tick = _Tick()
-        self._taken_over: tuple[int, EnvState] | None = None
+        self._taken_over: tuple[int, EnvState | None] | None = None
         self.takeovers: list[TakenOver] = []
         self.operator = ""
         """Who drove last; empty while nobody has."""
@@ -90,7 +90,7 @@ class LiveEpisode:
         self._tick = tick = _Tick()
         if self.role is Role.DEMONSTRATION or self._acting is None:
             return
-        if self._saves and self._taken_over is None:
+        if self._follows and self._taken_over is None and self._env.cell.saves:
             tick.state = self._env.save()
         tick.proposed = self._acting.act(self._recorder.obs[-1])
         if self._drive.resume(now_ns):
@@ -109,7 +109,7 @@ class LiveEpisode:
         self.operator = self._drive.driver or self.operator
         by_operator = drove or self.role is Role.DEMONSTRATION
         driver = Driver.OPERATOR if by_operator else Driver.POLICY
-        if self._saves:
+        if self._follows:
             self._follow_takeover(drove)
         outcome = self._env.end_step(self._executed(drove, by_operator))
         before = self._recorder.obs[-1]
@@ -122,16 +122,19 @@ class LiveEpisode:
     def _executed(self, drove: bool, by_operator: bool) -> Float32:
         """What was executed, as an action: the policy's own where nobody came in between, else the mean."""
         tick = self._tick
-        if tick.acted is not None and not drove and self._drive.phase is Phase.POLICY:
+        alone = tick.acted is not None and not drove and self._drive.phase is Phase.POLICY
+        if tick.acted is not None and alone and self._env.cell.follows_at_once:
             return tick.acted
         mean = tick.travelled / tick.steps / SPEED_M_S
         level = (1.0 if self._env.gripper_target > 0.5 else -1.0) if by_operator else 0.0
+        if tick.acted is not None and alone and self._env.task.uses_gripper:
+            level = float(tick.acted[3])
         executed = np.clip([*mean, level], -1.0, 1.0).astype(np.float32)
         return executed[: self._env.axes]
 
     def _follow_takeover(self, drove: bool) -> None:
         """A takeover is a run of steps in which the operator had the arm."""
-        if drove and self._taken_over is None and self._tick.state is not None:
+        if drove and self._taken_over is None:
             self._taken_over = self.steps, self._tick.state
         elif not drove:
             self._end_takeover()

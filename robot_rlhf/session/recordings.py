@@ -104,7 +104,7 @@ class Recordings:
             for taken in live.takeovers:
                 driven = Segment(live.id, taken.start, taken.length)
                 event = self._takeover(operator, driven)
-                if not self._judged or self._learner is None:
+                if not self._judged or self._learner is None or taken.state is None:
                     plain.append(event)
                     continue
                 job = lm.RollOut(
@@ -125,7 +125,7 @@ class Recordings:
         event = Demonstration(**self._fields(operator), episode=id, alternatives=())
         if Kind.DEMONSTRATIONS not in self._kinds:
             return
-        if not self._judged or self._learner is None:
+        if not self._judged or self._learner is None or self._config.robot:
             plain.append(event)
             return
         ids = tuple(self._desk.take_id() for _ in range(self._config.schedule.alternatives))

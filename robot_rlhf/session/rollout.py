@@ -75,11 +75,12 @@ class Recorder:
 
 @dataclass(frozen=True, eq=False)
 class TakenOver:
-    """A takeover: its first step, its length, and the moment it began at."""
+    """A takeover: its first step, its length, and the moment it began at, None where nobody can go back
+    there."""
 
     start: int
     length: int
-    state: EnvState
+    state: EnvState | None
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,7 +148,10 @@ def supervise(
 
 
 def counterfactual(side: TaskEnv, taken: TakenOver, policy: Policy) -> Recorder:
-    """What the policy would have done from a takeover's first moment for as long, in another world."""
+    """What the policy would have done from a takeover's first moment for as long, in another world. Raises
+    ValueError where that moment is not known."""
+    if taken.state is None:
+        raise ValueError("a takeover's first moment is not known: nobody can go back there")
     obs = side.restore(taken.state)
     recorder = Recorder([obs], [side.scene.pack()])
     for _ in range(taken.length):

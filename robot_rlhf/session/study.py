@@ -20,6 +20,7 @@ from robot_rlhf.feedback.store_codec import episodes_of
 from robot_rlhf.feedback.types import Feedback, Kind, Outcome, Preference, Query, Segment, derived_id
 from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
+from robot_rlhf.learning.turns import Turn, next_turn
 from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.learner import Learner, make_clone
 from robot_rlhf.session.run_folder import RunFolder
@@ -104,6 +105,18 @@ class Study:
         """Episode id -> the operator's mark, of those that were marked."""
         events = self.store.feedback({Kind.OUTCOMES})
         return {event.episode: event.success for event in events if isinstance(event, Outcome)}
+
+    def judged_alone(self, most: int) -> list[tuple[bool, int]]:
+        """How the newest of the policy's episodes went that it drove as it is put to work and that were
+        marked, `most` of them at most: success, which a takeover rules out, and length in steps."""
+        marks = self.marks()
+        online = [one for one in self.learner.episodes.values() if one.role is Role.ONLINE]
+        every = self.config.schedule.deployed_every
+        return [
+            (marks[one.id] and not one.operator_steps.any(), one.length)
+            for index, one in enumerate(online)
+            if next_turn(index, every) is Turn.DEPLOY and one.id in marks
+        ][-most:]
 
     def to_imitate(self) -> list[Episode]:
         """Demonstrations that were not marked as failed."""

@@ -30,6 +30,7 @@ from robot_rlhf.session.learner_link import LearnerLink
 from robot_rlhf.session.live import LiveSession
 from robot_rlhf.session.run_folder import DATABASE, RunFolder
 from robot_rlhf.session.stream import Stream
+from sim.cell import Cell
 from sim.description import describe
 from sim.task import make_task
 
@@ -207,6 +208,7 @@ def _room(
     learns: bool = False,
     teleop: bool = False,
     bind: str = "tcp://127.0.0.1:0",
+    cell: Cell | None = None,
 ) -> Iterator[Room]:
     """A session on the run at `path`, which is begun where there is none."""
     if not RunFolder.is_begun(path):
@@ -219,7 +221,9 @@ def _room(
         command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
         learner = LearnerLink(command) if learns else None
         description = describe(make_task(config.task))
-        session = LiveSession(config, description, stream, desk, learner, name=path.name, teleop=teleop)
+        session = LiveSession(
+            config, description, stream, desk, learner, name=path.name, teleop=teleop, cell=cell
+        )
         here = Room(session, path)
         stack.callback(here.close)
         here.until(lambda: desk.ready)
@@ -231,7 +235,8 @@ OpenRoom = Callable[..., AbstractContextManager[Room]]
 
 @pytest.fixture(scope="session")
 def open_room() -> OpenRoom:
-    """open_room(path, config, learns=False, teleop=False, bind=...): a context with a session there."""
+    """open_room(path, config, learns=False, teleop=False, bind=..., cell=None): a context with a session
+    there."""
     return _room
 
 

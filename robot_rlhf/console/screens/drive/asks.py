@@ -96,6 +96,8 @@ def _driving(model: Model, moment: Moment, status: Status) -> Words:
                 Action.DISCARD,
                 "to start over",
             )
+        case Stage.RESET:
+            return ("Hands off the stick and the arm goes to its start.", *back, "to stop")
         case Stage.EPISODE:
             return ("You correct the policy.", *back, "to give it back")
         case _:
@@ -106,6 +108,15 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
     match moment.stage:
         case Stage.TELEOP:
             return (*_take(model), "and drive: free practice, nothing is recorded")
+        case Stage.RESET:
+            return (
+                _sentence(moment.hold_reason) if moment.hold_reason else "Put things back.",
+                *_take(model),
+                "and the arm goes to its start",
+                "|",
+                Action.CONFIRM,
+                "when all is ready",
+            )
         case Stage.READY:
             words: Words = (*_take(model), f"and drive: demonstration {_number(status)} begins")
             if status.demonstrations:

@@ -104,9 +104,9 @@ def _heading(moment: Moment, status: Status, hz: float) -> tuple[str, str]:
             return f"Demonstration {number} of {status.demonstrations_planned}", clock
         case Stage.EVALUATING:
             return "Evaluation", ""
-        case Stage.PAUSED if status.demonstrations < status.demonstrations_planned and not status.episodes:
+        case Stage.PAUSED | Stage.RESET if _is_showing(status):
             return f"Demonstration {status.demonstrations + 1} of {status.demonstrations_planned}", clock
-        case Stage.EPISODE | Stage.MARK | Stage.PAUSED:
+        case Stage.EPISODE | Stage.MARK | Stage.PAUSED | Stage.RESET:
             number = min(status.episodes + (moment.stage is not Stage.MARK), status.episodes_planned)
             return f"Episode {number} of {status.episodes_planned}", clock
         case Stage.TELEOP:
@@ -117,6 +117,11 @@ def _heading(moment: Moment, status: Status, hz: float) -> tuple[str, str]:
             return "No robot runs", ""
         case Stage.DONE:
             return "The session is over", ""
+
+
+def _is_showing(status: Status) -> bool:
+    """Whether demonstrations are still to come."""
+    return status.demonstrations < status.demonstrations_planned and not status.episodes
 
 
 def _motion(canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) -> None:

@@ -21,8 +21,9 @@ FINISH_NS = 6_000_000_000
 """Holding confirm a second time within so long ends the session's episodes."""
 _REWARDS = 240
 _MARKED = (Stage.DEMONSTRATION, Stage.EPISODE, Stage.MARK)
+_DISCARDED = (Stage.RESET, *_MARKED)
 _LOOKING = (Action.CAMERA_LEFT, Action.CAMERA_RIGHT)
-_WISHED = (Stage.DEMONSTRATION, Stage.EPISODE, Stage.MARK)
+_WISHED = (Stage.RESET, Stage.DEMONSTRATION, Stage.EPISODE, Stage.MARK)
 
 
 class DriveScreen:
@@ -89,7 +90,7 @@ class DriveScreen:
                 self._mark(action is Action.SUCCESS, link, moment, now_ns)
             case Action.CONFIRM if moment.phase is not Phase.STOPPED and moment.stage in _WISHED:
                 link.wish(Wish.CONFIRM)
-            case Action.DISCARD if moment.stage in _MARKED:
+            case Action.DISCARD if moment.stage in _DISCARDED:
                 link.wish(Wish.DISCARD)
             case Action.CLEAR_FAULT:
                 self._hold_confirm(link, model, moment, now_ns)
@@ -151,7 +152,7 @@ class DriveScreen:
             link.wish(Wish.CLEAR)
         elif moment.stage is Stage.READY and model.status is not None and model.status.demonstrations:
             link.wish(Wish.ENOUGH)
-        elif moment.stage in (Stage.EPISODE, Stage.MARK, Stage.PAUSED):
+        elif moment.stage in (Stage.EPISODE, Stage.MARK, Stage.PAUSED, Stage.RESET):
             if self._finish_ns is not None and now_ns - self._finish_ns < FINISH_NS:
                 self._finish_ns = None
                 link.wish(Wish.FINISH)

@@ -1,0 +1,20 @@
+"""An arm that is served elsewhere, in the place of the one simulated here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from hardware.security import ClientSecurity
+from sim.cell import Cell
+from sim.served import ServedCell
+from sim.task import Task
+
+
+def served(task: Task, robot: str, perception: str, key: Path | None) -> Cell | None:
+    """The arm that is served at `robot`; None where that is empty. Raises RobotError where it cannot do the
+    task."""
+    if not robot:
+        return None
+    return ServedCell(
+        task, robot, perception=perception, security=None if key is None else ClientSecurity(key)
+    )

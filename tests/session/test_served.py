@@ -1,0 +1,229 @@
+"""A session on an arm behind a real host: one that is simulated, and one that says it is real."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from hardware.host.guard import Safety
+from hardware.perception import PerceptionError
+from hardware.remote import RemoteRobot
+from hardware.robot import Robot, Source
+from hardware.scene import Scene
+from robot_rlhf.feedback.messages import Phase, Stage, Wish
+from robot_rlhf.feedback.types import Demonstration
+from robot_rlhf.session.config import RunConfig
+from sim.driver import make
+from sim.env import SPEED_M_S
+from sim.served import ServedCell
+from sim.task import make_task
+from tests.hardware.host.served import Served, fake_real, until
+
+if TYPE_CHECKING:
+    from tests.session.conftest import OpenRoom, Person, Room
+
+Tiny = Callable[..., RunConfig]
+STICK = (0.6, 0.0, 0.0)
+
+
+@contextmanager
+def opened(
+    open_room: OpenRoom, config: RunConfig, path: Path, arm: Callable[[], Robot]
+) -> Iterator[tuple[Room, Served]]:
+    with closing(Served(arm)) as served:
+        cell = ServedCell(make_task(config.task), served.address)
+        with open_room(path, config, cell=cell) as room:
+            yield room, served
+
+
+@pytest.fixture
+def simulated(open_room: OpenRoom, tiny: Tiny, tmp_path: Path) -> Iterator[tuple[Room, Served]]:
+    """Demonstrations of `reach` on a served simulated arm."""
+    with opened(open_room, tiny(), tmp_path / "run", lambda: make("reach")) as both:
+        yield both
+
+
+@pytest.fixture
+def real(open_room: OpenRoom, tiny: Tiny, tmp_path: Path) -> Iterator[tuple[Room, Served]]:
+    """The same on one that says it is real."""
+    with opened(open_room, tiny(), tmp_path / "run", fake_real) as both:
+        yield both
+
+
+def arm_it(room: Room, person: Person) -> None:
+    """Take over, which lets an arm move that was just switched on, and let go."""
+    room.until(lambda: "take over" in person.now.hold_reason)
+    person.take((0.0, 0.0, 0.0))
+    room.until(lambda: room.live.drive.armed and room.live.env.cell.armed)
+    person.release()
+    room.until(lambda: person.now.phase is Phase.HOLD)
+
+
+def tool_m(person: Person) -> np.ndarray:
+    return Scene.unpack(person.now.row(), ["target"]).tool_pos_m
+
+
+def demonstrate(room: Room, person: Person, steps: int = 6) -> None:
+    person.release()
+    room.until(lambda: person.stage is Stage.READY)
+    room.goes_on(0.05)
+    person.take(STICK)
+    room.until(lambda: person.stage is Stage.DEMONSTRATION and person.now.step >= steps)
+    assert room.wish(person, Wish.CONFIRM) == ""
+    person.release()
+    room.settled()
+
+
+def test_what_is_stored_is_what_the_served_arm_did(simulated: tuple[Room, Served]) -> None:
+    room, _ = simulated
+    ann = room.enter()
+    arm_it(room, ann)
+    demonstrate(room, ann)
+    (episode,), (event,) = room.episodes(), room.events()
+    tool = Scene.unpack(episode.scenes, ["target"]).tool_pos_m
+    went, said = tool[-1] - tool[0], episode.action[:, :3].sum(axis=0) * SPEED_M_S * 0.1
+    assert went == pytest.approx(said, abs=0.012)  # a machine that stalls sees the arm late
+    assert went[0] > 0.02
+    assert isinstance(event, Demonstration) and event.alternatives == ()
+
+
+def test_a_simulated_arm_goes_to_its_next_start_by_itself(simulated: tuple[Room, Served]) -> None:
+    room, _ = simulated
+    ann = room.enter()
+    arm_it(room, ann)
+    demonstrate(room, ann)
+    room.until(lambda: ann.stage is Stage.READY)
+    start = room.live.env.start
+    room.until(lambda: np.abs(tool_m(ann) - start.tool_pos_m).max() < 2e-3)
+
+
+def test_a_real_arm_is_brought_to_its_start_by_whoever_holds_it(real: tuple[Room, Served]) -> None:
+    room, _ = real
+    ann = room.enter()
+    arm_it(room, ann)
+    room.until(lambda: ann.stage is Stage.RESET)
+    start_m = room.live.env.start.tool_pos_m
+    far = np.linalg.norm(tool_m(ann) - start_m)
+    room.goes_on(0.3)
+    assert np.linalg.norm(tool_m(ann) - start_m) == pytest.approx(far, abs=1e-3)  # nobody holds it
+    ann.take((0.0, 0.0, 0.0))
+    assert far > 0.02
+    room.until(lambda: np.linalg.norm(tool_m(ann) - start_m) < 3e-3)
+    assert room.wish(ann, Wish.CONFIRM) == "let go of the arm first"
+    ann.release()
+    room.until(lambda: ann.now.phase is Phase.HOLD)
+    assert room.wish(ann, Wish.CONFIRM) == ""
+    demonstrate(room, ann)
+    room.until(lambda: ann.stage is Stage.RESET)
+    assert len(room.episodes()) == 1
+
+
+def test_stop_at_the_console_stops_the_host_until_it_is_cleared_and_taken(
+    simulated: tuple[Room, Served],
+) -> None:
+    room, served = simulated
+    ann = room.enter()
+    arm_it(room, ann)
+    ann.link.stop()
+    room.until(lambda: served.host.guard.safety is Safety.STOPPED and ann.now.phase is Phase.STOPPED)
+    assert room.wish(ann, Wish.CLEAR) == ""
+    room.until(lambda: served.host.guard.safety is Safety.DISARMED)
+    room.until(lambda: ann.now.phase is Phase.HOLD)
+    room.goes_on(0.7)  # nothing goes on by itself
+    assert served.host.guard.safety is Safety.DISARMED
+    arm_it(room, ann)
+    room.until(lambda: served.host.guard.safety in (Safety.HOLDING, Safety.MOVING))
+    room.until(lambda: ann.stage is Stage.READY)
+
+
+def test_a_session_that_hangs_does_not_hold_stop_up(simulated: tuple[Room, Served]) -> None:
+    room, served = simulated
+    ann = room.enter()
+    arm_it(room, ann)
+    room.until(lambda: ann.link.stops_arm)
+    ann.link.stop()  # and the session takes no step any more
+
+    def is_stopped() -> bool:
+        ann.service()
+        return served.host.guard.safety is Safety.STOPPED
+
+    until(is_stopped)
+    assert served.host.guard.reason == "local: Ann pressed STOP"
+    room.until(lambda: ann.now.phase is Phase.STOPPED)
+
+
+def test_a_stop_by_somebody_else_is_shown_with_its_reason(simulated: tuple[Room, Served]) -> None:
+    room, served = simulated
+    ann = room.enter()
+    arm_it(room, ann)
+    with closing(RemoteRobot(served.address)) as other:
+        other.stop()
+        room.until(lambda: ann.now.phase is Phase.STOPPED)
+    assert ann.now.hold_reason == "local pressed STOP"
+
+
+def test_a_host_that_dies_ends_the_episode_and_is_named(simulated: tuple[Room, Served]) -> None:
+    room, served = simulated
+    ann = room.enter()
+    arm_it(room, ann)
+    room.until(lambda: ann.stage is Stage.READY)
+    room.goes_on(0.05)
+    ann.take(STICK)
+    room.until(lambda: ann.stage is Stage.DEMONSTRATION and ann.now.step >= 2)
+    served.frozen = True
+    room.until(lambda: ann.stage is not Stage.DEMONSTRATION)
+    assert any("no fresh state" in news.text for news in ann.link.news)
+    assert room.episodes() == []
+
+
+def test_a_real_arm_holds_and_then_stops_when_nobody_is_there(real: tuple[Room, Served]) -> None:
+    room, served = real
+    ann = room.enter()
+    arm_it(room, ann)
+    ann.silent = True
+    room.until(lambda: served.host.guard.safety is Safety.STOPPED)
+    assert served.host.guard.reason == "nobody was heard of for 0.5 s"
+    ann.silent = False
+    room.until(lambda: ann.now.phase is Phase.STOPPED)
+    assert "nobody was heard of" in ann.now.hold_reason
+
+
+def test_an_arm_that_somebody_else_leads_is_not_taken_from_them(real: tuple[Room, Served]) -> None:
+    room, served = real
+    ann = room.enter()
+    room.until(lambda: "take over" in ann.now.hold_reason)
+    with closing(RemoteRobot(served.address)) as other:
+        other.take(Source.OPERATOR)
+        ann.take(STICK)  # which arms it, whoever leads it
+        room.until(lambda: other.read() and ann.stage is Stage.RESET)
+        ann.release()
+        room.until(lambda: other.read() and not room.live.env.cell.trouble)
+        ann.take(STICK)
+        room.until(lambda: other.read() and "local has the arm, as operator" in ann.now.hold_reason)
+        assert ann.now.phase is Phase.HOLD
+        assert other.leading is Source.OPERATOR and served.host.guard.lease is not None
+
+
+@pytest.mark.parametrize(
+    ("perception", "complaint"),
+    [
+        ("none", "pick_cube needs to know where 'cube' is, and the perception 'none' does not say"),
+        ("host", "fake knows of no things before it"),
+        ("file:nowhere.json", "perception file:nowhere.json: .*No such file"),
+        ("x", "no perception 'x'"),
+        ("no_such_module:make", "No module named 'no_such_module'"),
+        ("builtins:dict", "made a dict, which"),
+    ],
+)
+def test_a_source_that_does_not_see_what_the_task_needs_is_refused_by_name(
+    perception: str, complaint: str
+) -> None:
+    with closing(Served(fake_real)) as served:
+        with pytest.raises(PerceptionError, match=complaint):
+            ServedCell(make_task("pick_cube"), served.address, perception=perception)
+        assert served.host.guard.lease is None
