@@ -26,7 +26,7 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/robot-rlhf demo --task pick_cube --seed 0 --out runs/demo --resume
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --timeout 300
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --timeout 300
 
 test-slow: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -m slow --timeout 3600
@@ -50,5 +50,5 @@ $(VENV)/.demo-installed: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/.demo-installed
-	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,learn,console,bench,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,learn,console,franka-sim,bench,dev]"
 	touch $@

@@ -4,8 +4,10 @@
     python -m hardware.conformance --driver my_package.arm:make --option host=172.16.0.2
     python -m hardware.conformance --connect tcp://HOST:PORT [--key FILE.key]
 
-Clear the space around the arm first, and keep its emergency stop within reach. The last line says how many
-promises were kept and how many were not; the exit code is 0 only where all were.
+Clear the space around the arm first, and keep its emergency stop within reach. How far the tool went is
+judged by the arm's own clock where the arm is served here, since a simulator may fall behind, and by the
+host's where not. The last line says how many promises were kept and how many were not; the exit code is 0
+only where all were.
 """
 
 from __future__ import annotations
@@ -23,9 +25,20 @@ import numpy as np
 from hardware import wire
 from hardware.drivers import make_driver, options_of
 from hardware.host.guard import Safety
-from hardware.host.host import Host
+from hardware.host.host import Clearable, Host
 from hardware.remote import RemoteRobot
-from hardware.robot import Command, FaultError, RobotError, RobotState, Source, StaleStateError, Vector
+from hardware.robot import (
+    Applied,
+    Command,
+    FaultError,
+    Robot,
+    RobotError,
+    RobotSpec,
+    RobotState,
+    Source,
+    StaleStateError,
+    Vector,
+)
 from hardware.security import ClientSecurity, SecurityError
 from hardware.transport import TransportError
 
@@ -38,13 +51,50 @@ class BrokenPromise(Exception):  # noqa: N818 - what it is
     """What was seen instead."""
 
 
-class Trial:
-    """An arm that is tried, by one client; `another` makes more of them."""
+class Watched:
+    """An arm whose clock others may look at."""
 
-    def __init__(self, connect: Callable[[], RemoteRobot]) -> None:
+    def __init__(self, robot: Robot) -> None:
+        self._robot = robot
+        self.time_ns = 0
+        """Of the newest reading."""
+
+    @property
+    def spec(self) -> RobotSpec:
+        return self._robot.spec
+
+    def read(self) -> RobotState:
+        state = self._robot.read()
+        self.time_ns = state.time_ns
+        return state
+
+    def send(self, command: Command) -> Applied:
+        return self._robot.send(command)
+
+    def stop(self) -> None:
+        self._robot.stop()
+
+    def close(self) -> None:
+        self._robot.close()
+
+    def clear_fault(self) -> None:
+        if isinstance(self._robot, Clearable):
+            self._robot.clear_fault()
+
+
+class Trial:
+    """An arm that is tried, by one client; `another` makes more of them. `watched` is the arm itself, where
+    it is here."""
+
+    def __init__(self, connect: Callable[[], RemoteRobot], watched: Watched | None) -> None:
         self.another = connect
         self.robot = connect()
+        self._watched = watched
         self._seq = 0
+
+    def now_ns(self) -> int:
+        """By the arm's own clock, as far as that is known."""
+        return self.robot.read().time_ns if self._watched is None else self._watched.time_ns
 
     def ready(self) -> None:
         """Cleared, armed and led, whatever was before."""
@@ -149,19 +199,22 @@ def obeys_nobody_unasked(trial: Trial) -> str:
 def follows(trial: Trial) -> str:
     """The tool goes where it is told, on each axis"""
     trial.ready()
-    said = []
+    said, lasted_s = [], 0.0
     for axis, name in enumerate("xyz"):
         for sign in (1.0, -1.0):
-            before = trial.rest()
+            before, began_ns = trial.rest(), trial.now_ns()
             trial.drive(_along(axis, sign * SPEED_M_S), _MOVES_S)
+            drive_s = (trial.now_ns() - began_ns) / 1e9
             moved = trial.rest().tool_pos_m - before.tool_pos_m
             aside = float(np.abs(np.delete(moved, axis)).max())
-            along, expected = sign * float(moved[axis]), SPEED_M_S * _MOVES_S
+            along, expected = sign * float(moved[axis]), SPEED_M_S * drive_s
+            lasted_s += drive_s
             what = f"{'+' if sign > 0 else '-'}{name} {1e3 * along:.0f} mm of {1e3 * expected:.0f}"
             straight = 0.5 * expected < along < 1.6 * expected and aside < 0.01
             _insist(straight, f"{what}, {1e3 * aside:.0f} mm aside")
             said.append(what)
-    return ", ".join(said)
+    rate = lasted_s / (6 * _MOVES_S)
+    return ", ".join(said) + (f"; its clock runs at {rate:.2f} of ours" if abs(rate - 1.0) > 0.05 else "")
 
 
 def says_what_was_applied(trial: Trial) -> str:
@@ -282,10 +335,10 @@ PROMISES: tuple[Callable[[Trial], str], ...] = (
 )
 
 
-def examine(connect: Callable[[], RemoteRobot]) -> tuple[int, int]:
+def examine(connect: Callable[[], RemoteRobot], watched: Watched | None) -> tuple[int, int]:
     """Try every promise and print what came of it; how many were kept and how many not."""
     kept = broken = 0
-    trial = Trial(connect)
+    trial = Trial(connect, watched)
     with closing(trial.robot):
         for promise in PROMISES:
             try:
@@ -301,9 +354,9 @@ def examine(connect: Callable[[], RemoteRobot]) -> tuple[int, int]:
 
 
 @contextmanager
-def _served(driver: str, options: Sequence[str]) -> Iterator[str]:
-    """A host of the driver in a thread, on a free port of this machine."""
-    robot = make_driver(driver, options_of(list(options)))
+def _served(driver: str, options: Sequence[str]) -> Iterator[tuple[str, Watched]]:
+    """A host of the driver in a thread, on a free port of this machine, and the arm."""
+    robot = Watched(make_driver(driver, options_of(list(options))))
     ready, over = threading.Event(), threading.Event()
     addresses: list[str] = []
 
@@ -318,7 +371,7 @@ def _served(driver: str, options: Sequence[str]) -> Iterator[str]:
     thread.start()
     try:
         ready.wait(10.0)
-        yield addresses[0]
+        yield addresses[0], robot
     finally:
         over.set()
         thread.join()
@@ -339,13 +392,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     asked = parser.parse_args(arguments)
     try:
         with ExitStack() as stack:
-            address, security = asked.connect, None
+            address, security, watched = asked.connect, None, None
             if asked.driver is not None:
                 options = [word for words in asked.option for word in words]
-                address = stack.enter_context(_served(asked.driver, options))
+                address, watched = stack.enter_context(_served(asked.driver, options))
             elif asked.key is not None:
                 security = ClientSecurity(asked.key)
-            kept, broken = examine(lambda: RemoteRobot(address, name="conformance", security=security))
+            kept, broken = examine(
+                lambda: RemoteRobot(address, name="conformance", security=security), watched
+            )
     except (RobotError, TransportError, SecurityError) as error:
         print(f"conformance: error: {error}", file=sys.stderr)
         return 1

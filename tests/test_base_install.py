@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 EXTRAS = (
     "torch", "safetensors", "tensorboard", "matplotlib", "pybullet", "pybullet_data", "pygame", "gymnasium",
-    "stable_baselines3", "pyarrow", "h5py", "minari",
+    "stable_baselines3", "pyarrow", "h5py", "minari", "franky",
 )  # fmt: skip
 
 BLOCK_EXTRAS = f"""

@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from hardware.robot import Robot, RobotError
 
 GROUP = "robot_rlhf.robots"
-OURS = {"fake": "hardware.drivers.fake:make"}
+OURS = {"fake": "hardware.drivers.fake:make", "franka": "hardware.drivers.franka:make"}
 
 Factory = Callable[..., Robot]
 
@@ -34,6 +34,9 @@ def make_driver(name: str, options: Mapping[str, str]) -> Robot:
     if unknown:
         valid = ", ".join(takes) or "none"
         raise RobotError(f"the driver {name} has no option {unknown[0]!r} (there are {valid})")
+    lacking = [option for option, how in takes.items() if how.default is how.empty and option not in options]
+    if lacking:
+        raise RobotError(f"the driver {name} needs the option {lacking[0]}=...")
     try:
         robot = factory(**options)
     except (ValueError, ModuleNotFoundError) as error:

@@ -50,6 +50,20 @@ class Overrun(FakeArm):
         return replace(state, tool_twist=state.tool_twist * 3.0)
 
 
+class Lame(FakeArm):
+    """Goes the right way, but not far enough."""
+
+    def send(self, command: Command) -> Applied:
+        return super().send(replace(command, twist=0.3 * command.twist))
+
+
+class SlowClock(MonotonicClock):
+    """A simulator's that cannot keep up."""
+
+    def now_ns(self) -> int:
+        return int(0.4 * super().now_ns())
+
+
 def backwards() -> FakeArm:
     return Backwards(MonotonicClock())
 
@@ -66,9 +80,23 @@ def overrun() -> FakeArm:
     return Overrun(MonotonicClock())
 
 
+def lame() -> FakeArm:
+    return Lame(MonotonicClock())
+
+
+def slow() -> FakeArm:
+    return FakeArm(SlowClock())
+
+
 def test_arms_that_keep_their_promises_pass(capsys: Captured) -> None:
     assert main(["--driver", "fake", "--option", "simulated=no"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == "10 passed, 0 failed"
+
+
+def test_how_far_it_went_is_judged_by_its_own_clock(capsys: Captured) -> None:
+    assert main(["--driver", f"{__name__}:slow"]) == 0
+    said = capsys.readouterr().out
+    assert "its clock runs at 0.4" in said and said.endswith("10 passed, 0 failed\n")
 
 
 @pytest.fixture
@@ -87,6 +115,7 @@ def test_an_arm_at_an_address_is_tried_too(served: Served, capsys: Captured) -> 
     [
         ("backwards", "The tool goes where it is told"),
         ("stuck", "The tool goes where it is told"),
+        ("lame", "The tool goes where it is told"),
         ("unstoppable", "STOP stops it"),
         ("overrun", "What the limits cut is cut"),
     ],
