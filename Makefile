@@ -50,5 +50,5 @@ $(VENV)/.demo-installed: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/.demo-installed
-	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,learn,console,bench,dev]"
+	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,learn,console,ur,bench,dev]"
 	touch $@

@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from hardware.robot import Robot, RobotError
 
 GROUP = "robot_rlhf.robots"
-OURS = {"fake": "hardware.drivers.fake:make"}
+OURS = {"fake": "hardware.drivers.fake:make", "ur": "hardware.drivers.ur:make"}
 
 Factory = Callable[..., Robot]
 
@@ -36,7 +36,7 @@ def make_driver(name: str, options: Mapping[str, str]) -> Robot:
         raise RobotError(f"the driver {name} has no option {unknown[0]!r} (there are {valid})")
     try:
         robot = factory(**options)
-    except (ValueError, ModuleNotFoundError) as error:
+    except (ValueError, TypeError, ModuleNotFoundError) as error:
         raise RobotError(f"the driver {name}: {error}") from error
     if not isinstance(robot, Robot):
         raise RobotError(f"the driver {name} made a {type(robot).__name__}, which is no Robot")
