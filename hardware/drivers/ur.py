@@ -69,7 +69,10 @@ class UrArm:
         arm answers that can move."""
         self._spec = spec
         self._start = Start(host, watchdog_s, output, unlock=False)
-        self._link: Link | None = Link(self._start)
+        self._link: Link | None = Link(host)
+        self._link.connect(self._start)
+        self._spare: Link | None = None
+        """What `clear_fault` connects; it is made as soon as that will be wanted, since it starts slowly."""
         self._lost = ""
         self._seq = 0
         self._protected_ns: int | None = None
@@ -90,6 +93,8 @@ class UrArm:
             self._protected_ns = None
         elif self._protected_ns is None:
             self._protected_ns = now_ns
+        if seen.faults:
+            self._make_spare()
         self._seq += 1
         return self._state(seen, self._in_force(now_ns))
 
@@ -136,11 +141,13 @@ class UrArm:
                 )
         self._lose("not connected again")
         self._applied = self._before = None
+        link, self._spare = self._make_spare(), None
         try:
-            self._link = Link(msgspec.structs.replace(self._start, unlock=True))
+            link.connect(msgspec.structs.replace(self._start, unlock=True))
         except RobotError as error:
-            self._lost = str(error)
+            self._lose(str(error))
             raise
+        self._link = link
 
     def close(self) -> None:
         if self._closed:
@@ -149,6 +156,14 @@ class UrArm:
         if self._link is not None:
             self._link.finish()
             self._link = None
+        if self._spare is not None:
+            self._spare.kill()
+            self._spare = None
+
+    def _make_spare(self) -> Link:
+        if self._spare is None:
+            self._spare = Link(self._start.host)
+        return self._spare
 
     def _require_link(self) -> Link:
         if self._closed:
@@ -170,6 +185,7 @@ class UrArm:
         if self._link is not None:
             self._link.kill()
             self._link = None
+        self._make_spare()
 
     def _order(self, twist: Vector, acceleration_m_s2: float, lasts_s: float) -> None:
         closed = None

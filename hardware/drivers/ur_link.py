@@ -71,11 +71,10 @@ class Lost(msgspec.Struct, frozen=True, tag=True):
 
 
 class Link:
-    """The process that talks to the controller. Waits for the first state."""
+    """The process that talks to the controller at `host`. It is there at once; `connect` comes next."""
 
-    def __init__(self, start: Start) -> None:
-        """Raises RobotError where none comes, or the arm cannot be moved."""
-        self._host = start.host
+    def __init__(self, host: str) -> None:
+        self._host = host
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 2 * LONGEST)  # what waits is soon old
         with theirs:
@@ -88,6 +87,10 @@ class Link:
         self._socket.setblocking(False)
         self._messages = msgspec.msgpack.Decoder(Seen | Lost)
         self._seen: Seen | None = None
+
+    def connect(self, start: Start) -> None:
+        """Wait for the first state. Raises RobotError, and is over, where none comes or the arm may not be
+        moved."""
         self.tell(start)
         try:
             self._hear(_CONNECTS_S)

@@ -22,6 +22,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import msgspec
+from dashboard_client import DashboardClient
+from rtde_control import RTDEControlInterface
+from rtde_io import RTDEIOInterface
+from rtde_receive import RTDEReceiveInterface
 
 from hardware.drivers.ur_link import ENDED, PROTECTIVE, Lost, Order, Seen, Start, received
 
@@ -72,11 +76,6 @@ class _Controller:
     """The connections to a controller that runs our program, watchdog armed. Raises RuntimeError."""
 
     def __init__(self, start: Start) -> None:
-        from dashboard_client import DashboardClient
-        from rtde_control import RTDEControlInterface
-        from rtde_io import RTDEIOInterface
-        from rtde_receive import RTDEReceiveInterface
-
         self._receive = RTDEReceiveInterface(start.host, _HZ, _VARIABLES)
         self._dashboard = DashboardClient(start.host)
         self._dashboard.connect()
@@ -199,7 +198,9 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # of a terminal: the host sees to it
     driver = socket.socket(fileno=int(sys.argv[1]))
     try:
-        controller = _Controller(msgspec.msgpack.decode(received(driver), type=Start))
+        if not (first := received(driver)):
+            return
+        controller = _Controller(msgspec.msgpack.decode(first, type=Start))
         driver.setblocking(False)
         _serve(driver, controller)
     except Exception as error:
