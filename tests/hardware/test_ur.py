@@ -9,6 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -31,6 +32,8 @@ from hardware.robot import (
 from tests.hardware.host.served import LOOPBACK, PATIENCE_S, Hand, Served, travelled_m, until
 from tests.hardware.ur_controller import Runtime, UrController
 from tests.hardware.ur_program import Program
+
+pytestmark = pytest.mark.skipif(find_spec("rtde_control") is None, reason="needs the extra ur")
 
 SPEED_M_S = 0.1
 TURN_RAD_S = 0.3
