@@ -86,9 +86,11 @@ def driven(
         nonlocal seq
         seq += 1
         hand.robot.present()
-        hand.robot.send(Command(seq, twist, 1.0, 0.1, Source.SCRIPT))
-        state = hand.robot.read()
-        return state if enough(state) else None
+        with suppress(StaleStateError):  # on a busy machine; the next one is there soon
+            hand.robot.send(Command(seq, twist, 1.0, 0.1, Source.SCRIPT))
+            state = hand.robot.read()
+            return state if enough(state) else None
+        return None
 
     state: RobotState = until(sent)
     return state
@@ -106,19 +108,19 @@ def is_told(wanted: Vector, state: RobotState) -> bool:
 def recover(hand: Hand) -> None:
     """Cleared and armed by a person, and led again."""
     hand.robot.clear_fault()
-    disarmed(hand)
+    comes_to_be(hand, Safety.DISARMED)  # the newest state can be one from before the fault
     hand.lead()
 
 
-def disarmed(hand: Hand) -> None:
-    """Wait until the host says so: a state from before the fault can be the newest when it answers."""
+def comes_to_be(hand: Hand, safety: Safety) -> None:
+    """Wait until the host says so."""
 
-    def is_disarmed() -> bool:
+    def it_is() -> bool:
         with suppress(StaleStateError):
-            return hand.robot.safety is Safety.DISARMED
+            return hand.robot.safety is safety
         return False
 
-    until(is_disarmed)
+    until(it_is)
 
 
 def process_of_driver() -> int:
@@ -130,7 +132,7 @@ def process_of_driver() -> int:
 
 def stopped_by(hand: Hand, fault: str) -> None:
     """Wait until the host says so."""
-    until(lambda: hand.robot.safety is Safety.STOPPED)
+    comes_to_be(hand, Safety.STOPPED)
     assert fault in hand.robot.now().reason
 
 
@@ -187,7 +189,7 @@ def test_a_protective_stop_is_a_fault_until_it_is_unlocked(hand: Hand, controlle
         return True
 
     until(cleared)
-    disarmed(hand)
+    comes_to_be(hand, Safety.DISARMED)
     assert controller.arm.stands and hand.robot.read().faults == ()
     hand.lead()
     driven(hand, is_fast)
