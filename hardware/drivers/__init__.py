@@ -15,7 +15,11 @@ from importlib.metadata import EntryPoint, entry_points
 from hardware.robot import Robot, RobotError
 
 GROUP = "robot_rlhf.robots"
-OURS = {"fake": "hardware.drivers.fake:make", "franka": "hardware.drivers.franka:make"}
+OURS = {
+    "fake": "hardware.drivers.fake:make",
+    "franka": "hardware.drivers.franka:make",
+    "ur": "hardware.drivers.ur:make",
+}
 
 Factory = Callable[..., Robot]
 
