@@ -31,6 +31,8 @@ from hardware.transport import Client, Expired, Incoming, Subscriber, TransportE
 RENEW_S = 0.25
 """A lease is renewed after this."""
 
+_RELEASED_S = 0.2
+
 _Answer = TypeVar("_Answer")
 
 
@@ -189,12 +191,16 @@ class RemoteRobot:
             self._stop.receive()
 
     def close(self) -> None:
+        """Give the arm back, and wait until the host has heard it, 0.2 s at most. Calling it twice is
+        fine."""
         if self._closed:
             return
         self._closed = True
         if self._lease:
-            self._rpc.request(wire.Release(lease=self._lease))
-            self._rpc.receive()
+            self._rpc.request(wire.Release(lease=self._lease), deadline_s=_RELEASED_S)
+            while self._rpc.pending:
+                wait([self._rpc], time.monotonic_ns() + NS_PER_S // 100)
+                self._rpc.receive()
         for socket in (self._rpc, self._commands, self._stop, self._states):
             socket.close()
 

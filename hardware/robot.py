@@ -86,6 +86,8 @@ class RobotSpec:
     gripper: bool
     safe_state: SafeState
     simulated: bool
+    home_m: Vector | None = None
+    """Where its tool waits, (3,); None: in the middle of the workspace."""
 
     def __post_init__(self) -> None:
         joints = len(self.joint_names)
@@ -93,6 +95,9 @@ class RobotSpec:
             object.__setattr__(self, name, vector(getattr(self, name), joints, name))
         for name in ("workspace_low_m", "workspace_high_m"):
             object.__setattr__(self, name, vector(getattr(self, name), 3, name))
+        middle = (self.workspace_low_m + self.workspace_high_m) / 2.0
+        home = middle if self.home_m is None else self.home_m
+        object.__setattr__(self, "home_m", vector(home, 3, "home_m"))
         if not (self.joint_low_rad < self.joint_high_rad).all():
             raise ValueError("joint_low_rad must be below joint_high_rad for every joint")
         if not (self.workspace_low_m < self.workspace_high_m).all():

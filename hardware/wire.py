@@ -242,6 +242,7 @@ class SpecMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     gripper: bool
     safe_state: SafeState
     simulated: bool
+    home_m: tuple[float, ...]
 
     @staticmethod
     def of(spec: RobotSpec) -> SpecMessage:

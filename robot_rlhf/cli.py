@@ -155,6 +155,10 @@ def _train(command: Train) -> Summary | None:
     wire = None
     if settings.in_real_time:
         wire = _wire(command.wire, guide=isinstance(command, Demo), opens=settings.operator == "console")
+    if settings.robot:
+        from robot_rlhf.commands.served import try_arm
+
+        try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
         _say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
@@ -188,6 +192,7 @@ def _live(command: Teleop | Record | Label) -> None:
     extras = {"learn": not isinstance(command, Label), "console": not command.wire.no_window}
     need(name, "sim", *(extra for extra, needed in extras.items() if needed))
     from robot_rlhf.commands import live
+    from robot_rlhf.commands.served import try_arm
 
     wire = _wire(command.wire)
     match command:
@@ -195,6 +200,7 @@ def _live(command: Teleop | Record | Label) -> None:
             live.teleop(live.free(command), wire)
         case Record():
             folder, settings = command.folder, live.recording(command)
+            try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
             if not RunFolder.is_begun(folder):
                 RunFolder.create(folder, settings).close()
             live.record(folder, settings, wire)

@@ -49,6 +49,7 @@ PANDA_SPEC = RobotSpec(
     gripper=True,
     safe_state=SafeState.HOLD,
     simulated=True,
+    home_m=np.array([0.45, 0.0, 0.22]),
 )
 
 

@@ -226,9 +226,9 @@ class Keys:
 class Arm:
     """Ask a served arm how it is, or stop it, clear a stop and let it move again."""
 
-    what: Positional[Literal["ping", "status", "describe", "stop", "clear-fault", "arm"]]
+    what: Positional[Literal["ping", "status", "describe", "stop", "clear-fault", "arm", "home"]]
     """ping: does it answer, and how fast; status, describe: how and what it is; stop: at once, until
-    clear-fault and then arm."""
+    clear-fault and then arm; home: to where it waits, a real arm only while you hold the space bar."""
     address: Annotated[Positional[str], arg(metavar="tcp://HOST:PORT")]
     """Where its `robot-host` listens."""
     key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from rich.table import Table
 
-from hardware.perception import HOST
 from hardware.robot import RobotError
 from robot_rlhf.commands.served import served
 from robot_rlhf.commands.trained import read_learner
@@ -57,9 +56,9 @@ def evaluate_trained(
 
 
 def _env(task: str, control_hz: float, robot: str, key: Path | None) -> TaskEnv:
-    cell = served(make_task(task), robot, HOST if robot else "", key)
+    cell = served(make_task(task), robot, "", key)
     if cell is not None:
-        if cell.needs_a_person:
+        if cell.needs_a_person or not cell.lays_out:
             cell.close()
             raise RobotError(
                 f"{cell.robot.spec.name} moves only beside a person, and nobody lays out its starts: "

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import select
+import sys
+import termios
+import time
+import tty
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
 import numpy as np
 
+from hardware.homing import towards
 from hardware.host.guard import Safety
 from hardware.remote import RemoteRobot
+from hardware.robot import Command, RobotError, Source
 from hardware.security import ClientSecurity
 from hardware.wire import SpecMessage
 
@@ -82,7 +92,9 @@ class Did(msgspec.Struct, frozen=True):
 
 
 Answer: TypeAlias = Status | Round | Described | Did
+HELD_S = 0.7
 _PINGS = 20
+_TURN_S, _VALID_S = 0.02, 0.1
 
 
 def ask(what: str, address: str, key: Path | None) -> Answer:
@@ -108,9 +120,62 @@ def _answer(what: str, robot: RemoteRobot) -> Answer:
             robot.clear_fault()
         case "arm":
             robot.arm()
+        case "home":
+            return _home(robot)
         case _:
             return _status(robot)
     return Did(robot.now().safety)
+
+
+def _home(robot: RemoteRobot) -> Did:
+    """Bring the tool to where it waits, a real arm while the space bar is held. Asking for it arms it."""
+    home_m = robot.spec.home_m
+    assert home_m is not None  # a spec fills it in
+    seq = 0
+    with contextlib.nullcontext(lambda: True) if robot.spec.simulated else held_key() as is_held:
+        while (velocity := towards(robot.read().tool_pos_m, home_m)).any():
+            robot.present()
+            if is_held():
+                _lead(robot)
+                state, seq = robot.read(), seq + 1
+                gripper = state.gripper if state.applied is None else state.applied.command.gripper
+                twist = np.concatenate([velocity, np.zeros(3)])
+                robot.send(Command(seq, twist, gripper, _VALID_S, Source.OPERATOR))
+            time.sleep(_TURN_S)
+    return Did(robot.now().safety)
+
+
+def _lead(robot: RemoteRobot) -> None:
+    said = robot.now()
+    if said.safety is Safety.STOPPED:
+        raise RobotError(f"the arm is stopped: {said.reason}: clear-fault first")
+    if said.safety is Safety.DISARMED:
+        robot.arm()
+    if robot.leading is None:
+        robot.take(Source.OPERATOR)
+
+
+@contextlib.contextmanager
+def held_key() -> Iterator[Callable[[], bool]]:
+    """Whether a key is held in this terminal: it repeats while it is, and counts for 0.7 s after each time,
+    as long as a keyboard takes to begin to repeat. Raises RobotError where there is no terminal."""
+    if not sys.stdin.isatty():
+        raise RobotError("a real arm goes home only while the space bar is held: that takes a terminal")
+    print("hold the space bar to move the arm, let go to stop it, Ctrl-C to end", file=sys.stderr, flush=True)
+    terminal = sys.stdin.fileno()
+    before, heard_s = termios.tcgetattr(terminal), -HELD_S
+
+    def is_held() -> bool:
+        nonlocal heard_s
+        if select.select([terminal], [], [], 0.0)[0] and os.read(terminal, 256):
+            heard_s = time.monotonic()
+        return time.monotonic() - heard_s < HELD_S
+
+    try:
+        tty.setcbreak(terminal)
+        yield is_held
+    finally:
+        termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
 def _status(robot: RemoteRobot) -> Status:

@@ -7,7 +7,15 @@ from pathlib import Path
 from hardware.security import ClientSecurity
 from sim.cell import Cell
 from sim.served import ServedCell
-from sim.task import Task
+from sim.task import Task, make_task
+
+
+def try_arm(task: str, robot: str, perception: str, key: Path | None) -> None:
+    """Whether a session of `task` could be held there, before a folder is made for it. Raises RobotError as
+    `served` does."""
+    cell = served(make_task(task), robot, perception, key)
+    if cell is not None:
+        cell.close()
 
 
 def served(task: Task, robot: str, perception: str, key: Path | None) -> Cell | None:

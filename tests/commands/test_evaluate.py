@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,8 @@ from safetensors.numpy import load_file, save_file
 
 from robot_rlhf import cli
 from robot_rlhf.report.summary import read_summary
+from sim.driver import make
+from tests.hardware.host.served import Served, fake_real
 
 if TYPE_CHECKING:
     from tests.conftest import FinishedRun
@@ -40,6 +43,27 @@ def test_the_expert_needs_no_run(capsys: Captured) -> None:
     out, err = capsys.readouterr()
     assert out == ""
     assert "100%" in err
+
+
+def test_a_served_arm_is_evaluated_on_in_real_time(capsys: Captured) -> None:
+    words = ["evaluate", "--policy", "expert", "--task", "reach", "--episodes", "2", "--json"]
+    with closing(Served(lambda: make("reach"))) as served:
+        assert cli.main([*words, "--robot", served.address]) == 0
+        assert json.loads(capsys.readouterr().out)["success_rate"] == 1.0
+        assert served.host.guard.lease is None
+
+
+def test_a_trained_policy_runs_on_a_served_arm_as_it_is(finished_run: FinishedRun, capsys: Captured) -> None:
+    words = ["evaluate", str(finished_run.folder), "--episodes", "1", "--json"]
+    with closing(Served(lambda: make("reach"))) as served:
+        assert cli.main([*words, "--robot", served.address]) == 0
+    assert json.loads(capsys.readouterr().out)["episodes"] == 1
+
+
+def test_an_arm_that_needs_a_person_is_not_evaluated_on_unattended(refused: Refused) -> None:
+    with closing(Served(fake_real)) as served:
+        line = refused("evaluate", "--policy", "expert", "--task", "reach", "--robot", served.address)
+    assert "fake moves only beside a person" in line
 
 
 def test_a_policy_with_a_nan_is_refused_by_the_tensors_name(run_copy: Path, refused: Refused) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
 
 from hardware.drivers import make_driver, names, options_of
 from hardware.drivers.fake import FakeArm
-from hardware.robot import RobotError
+from hardware.host.guard import Safety
+from hardware.remote import RemoteRobot
+from hardware.robot import RobotError, Source
 from robot_rlhf import cli
-from tests.hardware.host.served import Hand, moved
+from tests.hardware.host.served import Hand, moved, until
 
 Captured = pytest.CaptureFixture[str]
 
@@ -73,6 +79,61 @@ def test_a_real_arm_is_armed_beside_a_person_alone(capsys: Captured) -> None:
     finally:
         process.kill()
         process.communicate()
+
+
+def test_a_simulated_arm_goes_home_when_asked(host: tuple[object, str], capsys: Captured) -> None:
+    address = host[1]
+    with closing(Hand(address)) as hand:
+        hand.lead()
+        hand.drive(0.1, lambda state: state.tool_pos_m[0] > 0.53)
+    assert asked("home", address, capsys)["safety_state"] in ("moving", "holding")
+    tool = asked("status", address, capsys)["tool_pos_m"]
+    assert tool == pytest.approx([0.5, 0.0, 0.35], abs=5e-3)  # the middle of its workspace
+    asked("stop", address, capsys)
+    asked("home", address, capsys)  # it is there already
+    asked("clear-fault", address, capsys)
+    with closing(Hand(address)) as hand:
+        hand.lead()
+        hand.drive(0.1, lambda state: state.tool_pos_m[0] > 0.53)
+    asked("stop", address, capsys)
+    assert cli.main(["robot", "home", address]) == 1
+    assert "clear-fault first" in capsys.readouterr().err
+
+
+def test_a_real_arm_goes_home_while_the_space_bar_is_held_in_a_terminal(capsys: Captured) -> None:
+    process, address = started("--option", "simulated=no")
+    ours, theirs = pty.openpty()
+    try:
+        with closing(Hand(address, Source.OPERATOR)) as hand:
+            hand.lead()
+            hand.drive(0.1, lambda state: state.tool_pos_m[0] > 0.56)
+        asked("clear-fault", address, capsys)
+        asked("stop", address, capsys)
+        asked("clear-fault", address, capsys)
+        assert cli.main(["robot", "home", address]) == 1  # pytest has no terminal
+        assert "takes a terminal" in capsys.readouterr().err
+        words = [sys.executable, "-m", "robot_rlhf.cli", "robot", "home", address]
+        home = subprocess.Popen(words, stdin=theirs, stderr=subprocess.PIPE, text=True)
+        assert home.stderr is not None and "hold the space bar" in home.stderr.readline()
+        with closing(RemoteRobot(address)) as looker:
+
+            def x() -> float:
+                return float(looker.read().tool_pos_m[0])
+
+            began = x()
+            os.write(ours, b" ")
+            until(lambda: x() < began - 0.01)  # it goes for as long as one key counts,
+            until(lambda: looker.now().safety is Safety.HOLDING)
+            assert x() > 0.505  # and no further
+            while home.poll() is None:
+                os.write(ours, b" ")
+                time.sleep(0.05)  # as a keyboard repeats
+        assert home.returncode == 0
+    finally:
+        process.kill()
+        process.communicate()
+        os.close(ours)
+        os.close(theirs)
 
 
 def test_no_host_is_one_clear_line(capsys: Captured) -> None:
