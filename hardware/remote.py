@@ -30,6 +30,7 @@ from hardware.transport import Client, Expired, Incoming, Subscriber, TransportE
 
 RENEW_S = 0.25
 """A lease is renewed after this."""
+_GREET_S = 0.5  # while no state comes the host is asked as often whether it is still the same
 
 _Answer = TypeVar("_Answer")
 
@@ -37,7 +38,8 @@ _Answer = TypeVar("_Answer")
 class RemoteRobot:
     """The arm that `address`, a host's, serves. Not for use from several threads.
 
-    `take`, `arm` and `clear_fault` ask the host and raise RobotError with its words where it refuses.
+    `take`, `arm` and `clear_fault` ask the host and raise RobotError with its words where it refuses. A host
+    that was started anew is another one: whatever is called here raises RobotError then, and says so.
     """
 
     def __init__(
@@ -58,6 +60,8 @@ class RemoteRobot:
         self._reading: RobotState | None = None
         self._came_ns = 0
         self._seq = 0
+        self._greet_ns = 0
+        self._is_another = False  # the host, since it was started anew
         self._closed = False
         self.refusal = ""
         """Why the host refused a command, or to renew the lease, last; empty once it follows again."""
@@ -65,8 +69,8 @@ class RemoteRobot:
         """What the host told of, oldest first; whoever has read it empties it."""
         self._rpc: Client[wire.FromHost] = Client(address, wire.FromHost, security=security)
         try:
-            hello = wire.Hello(version=wire.VERSION, schema=wire.schema(), name=name)
-            self.welcome = self._ask(hello, wire.Welcome)
+            self._hello = wire.Hello(version=wire.VERSION, schema=wire.schema(), name=name)
+            self.welcome = self._ask(self._hello, wire.Welcome)
             self._spec = self.welcome.spec.spec()
             self._commands: Client[wire.FromCommands] = Client(
                 self._beside(self.welcome.commands_port), wire.FromCommands, security=security, immediate=True
@@ -232,8 +236,12 @@ class RemoteRobot:
             if isinstance(got, Expired) and got.request == request:
                 why = socket.rejection or f"nothing answered within {self._timeout_s} s"
                 raise RobotError(f"no host at {self._address}: {why}")
-            if got is None or isinstance(got, Expired) or got.request != request:
+            if got is None:
                 wait([socket], time.monotonic_ns() + NS_PER_S // 10)
+                continue
+            if isinstance(got, Expired) or got.request != request:
+                if at is None:
+                    self._take_in(got)
                 continue
             if isinstance(got.message, wire.Refused):
                 raise RobotError(got.message.text)
@@ -268,18 +276,34 @@ class RemoteRobot:
             if self._lease and now_ns >= self._renew_ns:
                 self._rpc.request(wire.Renew(lease=self._lease), deadline_s=RENEW_S)
                 self._renew_ns = now_ns + round(RENEW_S * NS_PER_S)
+            is_old = self._state is not None and now_ns - self._came_ns > self._stale_ns
+            if is_old and now_ns >= self._greet_ns:
+                self._rpc.request(self._hello, deadline_s=_GREET_S)
+                self._greet_ns = now_ns + round(_GREET_S * NS_PER_S)
             while (got := self._rpc.receive()) is not None:
-                if not isinstance(got, Expired) and isinstance(got.message, wire.Refused):
-                    self._lease, self.refusal = "", got.message.text
+                self._take_in(got)
         except TransportError as error:
             raise RobotError(str(error)) from error
+        if self._is_another:
+            raise RobotError(f"the host at {self._address} was started anew: connect again")
+
+    def _take_in(self, got: Incoming[Any] | Expired) -> None:
+        """What the host answered to something that was not waited for."""
+        match got:
+            case Incoming(message=wire.Refused(text=text)):
+                self._lease, self.refusal = "", text
+            case Incoming(message=wire.Welcome(session=session)):
+                self._is_another = session != self.welcome.session
+            case _:
+                pass
 
     def _hear(self, said: wire.Published) -> None:
         if isinstance(said, wire.Happened):
             self.events.append(said.text)
             return
         if said.session != self.welcome.session:
-            raise RobotError(f"the host at {self._address} was started anew: connect again")
+            self._is_another = True
+            return
         if self._state is not None and said.seq <= self._state.seq:
             return
         try:

@@ -17,6 +17,7 @@ import numpy as np
 from hardware import wire
 from hardware.clock import NS_PER_S
 from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Why, Wish
+from hardware.host.standstill import STANDS_S, Standstill
 from hardware.robot import (
     Applied,
     Command,
@@ -24,12 +25,14 @@ from hardware.robot import (
     Robot,
     RobotError,
     RobotState,
+    Vector,
 )
 from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
 _LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
+_HUNG_NS = 100_000_000  # a turn that is later than this is told of
 
 
 @runtime_checkable
@@ -78,6 +81,8 @@ class Host:
         self._seq = self._told = 0
         self._last_command = -1
         self._following: Command | None = None
+        self._in_force: Vector | None = None  # what the limits let through of it
+        self._standstill = Standstill(self._spec.control_hz)
         self._state: wire.State | None = None
         self.late_ms = 0.0
         """How late the newest turn began."""
@@ -100,6 +105,8 @@ class Host:
         missed = late_ns // self._period_ns
         self.late_ms, self.overruns = late_ns / 1e6, self.overruns + missed
         self._next_ns += (missed + 1) * self._period_ns
+        if late_ns > _HUNG_NS and self._state is not None:
+            self.guard.happened.append(f"the control loop stood still for {late_ns / 1e6:.0f} ms")
         reading = self._read()
         self._follow(self.guard.due(now_ns))
         if reading is not None:
@@ -114,6 +121,8 @@ class Host:
             return None
         if reading.faults and self.guard.safety is not Safety.STOPPED:
             self._fail(", ".join(reading.faults))
+        if self._standstill.seen(reading, self._in_force):
+            self._fail(f"it reads the same for {STANDS_S} s though it is told to move")
         return reading
 
     def _fail(self, fault: str) -> None:
@@ -138,14 +147,15 @@ class Host:
         except FaultError as error:
             self._fail(", ".join(self._robot.read().faults) or str(error))
             return None
-        at_rest = command is None and not applied.command.twist.any()
+        self._in_force = applied.command.twist
+        at_rest = command is None and not self._in_force.any()
         self._following = None if at_rest else last
         return applied
 
     def _halt(self) -> None:
         """Zero velocity as fast as the arm can."""
         self._robot.stop()
-        self._following = None
+        self._following = self._in_force = None
 
     # -- what is said ------------------------------------------------------------------------------------
 

@@ -79,17 +79,18 @@ class Hand:
         self.robot.arm()
         self.robot.take(self.source)
 
-    def send(self, speed_m_s: float, valid_for_s: float = 0.1) -> None:
+    def send(self, speed_m_s: float, valid_for_s: float = 0.1, axis: int = 0) -> None:
         self._seq += 1
-        twist = np.array([speed_m_s, 0.0, 0.0, 0.0, 0.0, 0.0])
+        twist = np.zeros(6)
+        twist[axis] = speed_m_s
         self.robot.send(Command(self._seq, twist, 1.0, valid_for_s, self.source))
 
-    def drive(self, speed_m_s: float, enough: Callable[[RobotState], bool]) -> RobotState:
+    def drive(self, speed_m_s: float, enough: Callable[[RobotState], bool], axis: int = 0) -> RobotState:
         """Send it again and again until a state is as wanted."""
-        return until(lambda: self._driven(speed_m_s, enough))
+        return until(lambda: self._driven(speed_m_s, enough, axis))
 
-    def _driven(self, speed_m_s: float, enough: Callable[[RobotState], bool]) -> RobotState | None:
-        self.send(speed_m_s)
+    def _driven(self, speed_m_s: float, enough: Callable[[RobotState], bool], axis: int) -> RobotState | None:
+        self.send(speed_m_s, axis=axis)
         time.sleep(0.01)  # a session's period
         state = self.robot.read()
         return state if enough(state) else None
