@@ -10,6 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -17,6 +18,7 @@ import numpy as np
 from hardware import wire
 from hardware.clock import NS_PER_S
 from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Why, Wish
+from hardware.host.recorder import Recorder, Verdict
 from hardware.host.standstill import STANDS_S, Standstill
 from hardware.robot import (
     Applied,
@@ -58,16 +60,27 @@ class Host:
     """Serves `robot`. Call `turn_until` again and again, from one thread.
 
     `attended`: it moves only while a person is heard of; by default unless the arm is a simulated one.
+    `record`: a folder where the last minute is written when the arm is stopped, see `hardware.host.recorder`.
     """
 
     def __init__(
-        self, robot: Robot, bind: str, *, security: ServerSecurity | None, attended: bool | None = None
+        self,
+        robot: Robot,
+        bind: str,
+        *,
+        security: ServerSecurity | None,
+        attended: bool | None = None,
+        record: Path | None = None,
     ) -> None:
         """`bind` is where it is asked; the other sockets are beside it. Raises TransportError for an address
-        that cannot be bound, or is not loopback without `security`."""
+        that cannot be bound, or is not loopback without `security`, RobotError for a `record` that cannot be
+        made."""
         self._robot, self._spec = robot, robot.spec
         self.guard = Guard(attended=not self._spec.simulated if attended is None else attended)
         self.session = secrets.token_hex(8)
+        self._recorder: Recorder | None = None
+        if record is not None:
+            self._recorder = Recorder(record, self._spec.name, self.session, self._spec.control_hz)
         beside = f"{bind.rpartition(':')[0]}:*"
         self._rpc: Server[wire.ToHost] = Server(bind, wire.ToHost, security=security)
         self._commands: Server[wire.Move] = Server(beside, wire.Move, security=security, hwm=4)
@@ -92,13 +105,19 @@ class Host:
     # -- time --------------------------------------------------------------------------------------------
 
     def turn_until(self, until_ns: int) -> None:
-        """Serve until that time on the monotonic clock."""
+        """Serve until that time on the monotonic clock. What a driver raises that is no RobotError comes out
+        here, and is recorded by `close`."""
         sockets = (self._stop, self._commands, self._rpc)
-        while (now_ns := time.monotonic_ns()) < until_ns:
-            if now_ns >= self._next_ns:
-                self._turn(now_ns)
-            wait(sockets, min(self._next_ns, until_ns))
-            self._hear()
+        try:
+            while (now_ns := time.monotonic_ns()) < until_ns:
+                if now_ns >= self._next_ns:
+                    self._turn(now_ns)
+                wait(sockets, min(self._next_ns, until_ns))
+                self._hear()
+        except Exception as error:
+            if self._recorder is not None:
+                self._recorder.turn(time.monotonic_ns(), f"{type(error).__name__}: {error}")
+            raise
 
     def _turn(self, now_ns: int) -> None:
         late_ns = now_ns - self._next_ns
@@ -111,6 +130,10 @@ class Host:
         self._follow(self.guard.due(now_ns))
         if reading is not None:
             self._publish(reading, now_ns)
+        if self._recorder is not None:
+            self._recorder.turn(now_ns, self.guard.reason if self.guard.safety is Safety.STOPPED else None)
+            while self._recorder.told:
+                self.guard.happened.append(self._recorder.told.popleft())
         self._tell(now_ns)
 
     def _read(self) -> RobotState | None:
@@ -177,12 +200,17 @@ class Host:
         )
         guard.published(self._seq, now_ns)
         self._states.publish("state", self._state)
+        if self._recorder is not None:
+            self._recorder.state(self._state)
 
     def _tell(self, now_ns: int) -> None:
         while self.guard.happened:
             self._told += 1
             text = wire.text(self.guard.happened.popleft())
-            self._states.publish("event", wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text))
+            event = wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text)
+            self._states.publish("event", event)
+            if self._recorder is not None:
+                self._recorder.event(now_ns, event)
 
     # -- what is heard -----------------------------------------------------------------------------------
 
@@ -223,6 +251,13 @@ class Host:
         return wire.Done()
 
     def _hear_command(self, said: Received[wire.Move]) -> None:
+        verdict = self._judged(said)
+        self._commands.send(said.peer, verdict)
+        if self._recorder is not None:
+            self._recorder.command(time.monotonic_ns(), said.peer.name, said.message, verdict)
+
+    def _judged(self, said: Received[wire.Move]) -> Verdict:
+        """The answer to a command, which is followed from now on if it is right."""
         move = said.message
         try:
             if move.session != self.session:
@@ -239,15 +274,13 @@ class Host:
             command = self.guard.command(said.peer, wish, time.monotonic_ns())
         except (NotAllowedError, ValueError) as error:
             why = error.why if isinstance(error, NotAllowedError) else None
-            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=why, text=wire.text(error)))
-            return
+            return wire.NotFollowed(seq=move.seq, why=why, text=wire.text(error))
         self._last_command = move.seq
         applied = self._follow(command)
         if applied is not None:
-            self._commands.send(said.peer, wire.followed(applied))
-        else:
-            text = wire.text(f"stopped: {self.guard.reason}")
-            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=Why.STOPPED, text=text))
+            return wire.followed(applied)
+        text = wire.text(f"stopped: {self.guard.reason}")
+        return wire.NotFollowed(seq=move.seq, why=Why.STOPPED, text=text)
 
     def _answered(self, asked: Received[wire.ToHost]) -> wire.FromHost:
         try:
@@ -300,10 +333,13 @@ class Host:
         )
 
     def close(self) -> None:
-        """Stop the arm and let go of it, and of the sockets. Calling it twice is fine."""
+        """Stop the arm and let go of it, and of the sockets, and record what is due. Calling it twice is
+        fine."""
         self._robot.close()
         for socket in (self._rpc, self._commands, self._stop, self._states):
             socket.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
 
 def _port(address: str) -> int:
