@@ -66,7 +66,10 @@ class RemoteRobot:
         self.refusal = ""
         """Why the host refused a command, or to renew the lease, last; empty once it follows again."""
         self.events: list[str] = []
-        """What the host told of, oldest first; whoever has read it empties it."""
+        """What the host told of since this was made, oldest first; whoever has read it empties it. What got
+        lost on its way is asked for again."""
+        self._told: int | None = None  # the number of the newest event that is among them
+        self._asked_events = ""
         self._rpc: Client[wire.FromHost] = Client(address, wire.FromHost, security=security)
         try:
             self._hello = wire.Hello(version=wire.VERSION, schema=wire.schema(), name=name)
@@ -282,6 +285,7 @@ class RemoteRobot:
                 self._greet_ns = now_ns + round(_GREET_S * NS_PER_S)
             while (got := self._rpc.receive()) is not None:
                 self._take_in(got)
+            self._ask_events()
         except TransportError as error:
             raise RobotError(str(error)) from error
         if self._is_another:
@@ -294,12 +298,33 @@ class RemoteRobot:
                 self._lease, self.refusal = "", text
             case Incoming(message=wire.Welcome(session=session)):
                 self._is_another = session != self.welcome.session
+            case Incoming(message=wire.Events(events=events)):
+                self._catch_up(events)
             case _:
                 pass
+        if got.request == self._asked_events:
+            self._asked_events = ""
+
+    def _ask_events(self) -> None:
+        """Ask for events that did not come, one request at a time."""
+        is_lacking = self._state is not None and self._told is not None and self._told < self._state.told
+        if is_lacking and not self._asked_events:
+            assert self._told is not None
+            self._asked_events = self._rpc.request(wire.Since(number=self._told), deadline_s=_GREET_S)
+
+    def _catch_up(self, events: tuple[wire.Happened, ...]) -> None:
+        for event in events:
+            if self._told is None or event.number <= self._told:
+                continue
+            if event.number > self._told + 1:
+                self.events.append(f"{event.number - self._told - 1} events are not known any more")
+            self.events.append(event.text)
+            self._told = event.number
 
     def _hear(self, said: wire.Published) -> None:
         if isinstance(said, wire.Happened):
-            self.events.append(said.text)
+            if self._told is not None and said.number == self._told + 1:  # else it is asked for, in order
+                self._catch_up((said,))
             return
         if said.session != self.welcome.session:
             self._is_another = True
@@ -313,6 +338,8 @@ class RemoteRobot:
                 f"the host at {self._address} sent a state that makes no sense: {error}"
             ) from error
         self._state, self._came_ns = said, time.monotonic_ns()
+        if self._told is None:
+            self._told = said.told
 
     def _fresh(self) -> wire.State:
         age_ns = time.monotonic_ns() - self._came_ns

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 import time
+from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -34,6 +35,7 @@ from hardware.transport import Peer, Publisher, Received, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
 _LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
+_REMEMBERED = 1_000  # events that can be asked for
 _HUNG_NS = 100_000_000  # a turn that is later than this is told of
 
 
@@ -92,6 +94,7 @@ class Host:
         self._period_ns = round(NS_PER_S / self._spec.control_hz)
         self._next_ns = time.monotonic_ns()
         self._seq = self._told = 0
+        self._happened: deque[wire.Happened] = deque(maxlen=_REMEMBERED)
         self._last_command = -1
         self._following: Command | None = None
         self._in_force: Vector | None = None  # what the limits let through of it
@@ -196,6 +199,7 @@ class Host:
             source=None if lease is None else lease.source,
             last_command=self._last_command,
             late_ms=self.late_ms,
+            told=self._told,
             **wire.reading(reading),
         )
         guard.published(self._seq, now_ns)
@@ -208,6 +212,7 @@ class Host:
             self._told += 1
             text = wire.text(self.guard.happened.popleft())
             event = wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text)
+            self._happened.append(event)
             self._states.publish("event", event)
             if self._recorder is not None:
                 self._recorder.event(now_ns, event)
@@ -311,6 +316,9 @@ class Host:
             case wire.Ping(client_ns=client_ns):
                 answered_ns = time.monotonic_ns()
                 return wire.Pong(client_ns=client_ns, received_ns=now_ns, answered_ns=answered_ns)
+            case wire.Since(number=number):
+                later = [event for event in self._happened if event.number > number]
+                return wire.Events(events=tuple(later[: wire.MAX_EVENTS]))
             case wire.Ask():
                 if self._state is None:
                     return wire.Refused(why=None, text="the arm has not been read yet")
