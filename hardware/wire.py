@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import fields
+from functools import cache
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -253,6 +254,7 @@ ToStop: TypeAlias = Stop | Present
 Published: TypeAlias = State | Happened
 
 
+@cache  # a host answers many a hello between two turns of its loop
 def schema() -> str:
     """A short name of everything above, which differs whenever a message does."""
     whole = msgspec.json.schema_components((ToHost, FromHost, Move, FromCommands, ToStop, Published))
