@@ -85,6 +85,11 @@ class Recorder:
         if stopped is not None and not self._is_stopped and self._stopped is None:
             self._stopped = (now_ns, stopped)
         self._is_stopped = stopped is not None
+        since_ns = now_ns - round((KEEPS_S + AFTER_S) * NS_PER_S)
+        while self._commands and self._commands[0][0] < since_ns:
+            self._commands.popleft()
+        while self._events and self._events[0][0] < since_ns:
+            self._events.popleft()
         if self._stopped is not None and now_ns >= self._stopped[0] + AFTER_S * NS_PER_S:
             self._hand_over()
 
