@@ -30,6 +30,7 @@ from hardware.transport import Client, Expired, Incoming, Subscriber, TransportE
 
 RENEW_S = 0.25
 """A lease is renewed after this."""
+_GREET_S = 0.5  # while no state comes the host is asked as often whether it is still the same
 
 _RELEASED_S = 0.2
 
@@ -39,7 +40,8 @@ _Answer = TypeVar("_Answer")
 class RemoteRobot:
     """The arm that `address`, a host's, serves. Not for use from several threads.
 
-    `take`, `arm` and `clear_fault` ask the host and raise RobotError with its words where it refuses.
+    `take`, `arm` and `clear_fault` ask the host and raise RobotError with its words where it refuses. A host
+    that was started anew is another one: whatever is called here raises RobotError then, and says so.
     """
 
     def __init__(
@@ -64,15 +66,20 @@ class RemoteRobot:
         self._reading: RobotState | None = None
         self._came_ns = 0
         self._seq = 0
+        self._greet_ns = 0
+        self._is_another = False  # the host, since it was started anew
         self._closed = False
         self.refusal = ""
         """Why the host refused a command, or to renew the lease, last; empty once it follows again."""
         self.events: list[str] = []
-        """What the host told of, oldest first; whoever has read it empties it."""
+        """What the host told of since this was made, oldest first; whoever has read it empties it. What got
+        lost on its way is asked for again."""
+        self._told: int | None = None  # the number of the newest event that is among them
+        self._asked_events = ""
         self._rpc: Client[wire.FromHost] = Client(address, wire.FromHost, security=security)
         try:
-            hello = wire.Hello(version=wire.VERSION, schema=wire.schema(), name=name)
-            self.welcome = self._ask(hello, wire.Welcome)
+            self._hello = wire.Hello(version=wire.VERSION, schema=wire.schema(), name=name)
+            self.welcome = self._ask(self._hello, wire.Welcome)
             self._spec = self.welcome.spec.spec()
             self._commands: Client[wire.FromCommands] = Client(
                 self._beside(self.welcome.commands_port), wire.FromCommands, security=security, immediate=True
@@ -290,10 +297,12 @@ class RemoteRobot:
             if isinstance(got, Expired) and got.request == request:
                 why = socket.rejection or f"nothing answered within {self._timeout_s} s"
                 raise RobotError(f"no host at {self._address}: {why}")
-            if got is None or isinstance(got, Expired) or got.request != request:
-                if got is not None and at is None:
-                    self._hear_answer(got)
+            if got is None:
                 wait([socket], time.monotonic_ns() + NS_PER_S // 10)
+                continue
+            if isinstance(got, Expired) or got.request != request:
+                if at is None:
+                    self._hear_answer(got)
                 continue
             if isinstance(got.message, wire.Refused):
                 raise RobotError(got.message.text)
@@ -328,10 +337,33 @@ class RemoteRobot:
             if self._lease and now_ns >= self._renew_ns:
                 self._ask_later(wire.Renew(lease=self._lease))
                 self._renew_ns = now_ns + round(RENEW_S * NS_PER_S)
+            is_old = self._state is not None and now_ns - self._came_ns > self._stale_ns
+            if is_old and now_ns >= self._greet_ns:
+                self._rpc.request(self._hello, deadline_s=_GREET_S)
+                self._greet_ns = now_ns + round(_GREET_S * NS_PER_S)
             while (got := self._rpc.receive()) is not None:
                 self._hear_answer(got)
+            self._ask_events()
         except TransportError as error:
             raise RobotError(str(error)) from error
+        if self._is_another:
+            raise RobotError(f"the host at {self._address} was started anew: connect again")
+
+    def _ask_events(self) -> None:
+        """Ask for events that did not come, one request at a time."""
+        is_lacking = self._state is not None and self._told is not None and self._told < self._state.told
+        if is_lacking and not self._asked_events:
+            assert self._told is not None
+            self._asked_events = self._rpc.request(wire.Since(number=self._told), deadline_s=_GREET_S)
+
+    def _catch_up(self, events: tuple[wire.Happened, ...]) -> None:
+        for event in events:
+            if self._told is None or event.number <= self._told:
+                continue
+            if event.number > self._told + 1:
+                self.events.append(f"{event.number - self._told - 1} events are not known any more")
+            self.events.append(event.text)
+            self._told = event.number
 
     def _ask_later(self, question: wire.ToHost) -> None:
         deadline_s = RENEW_S if isinstance(question, wire.Renew) else self._timeout_s
@@ -340,6 +372,8 @@ class RemoteRobot:
     def _hear_answer(self, got: Incoming[wire.FromHost] | Expired) -> None:
         """What became of a question that nobody waits for."""
         question = self._later.pop(got.request or "", None)
+        if got.request == self._asked_events:
+            self._asked_events = ""
         if isinstance(got, Expired):
             return
         match question, got.message:
@@ -351,6 +385,10 @@ class RemoteRobot:
                 self._lease, self.refusal = "", text
             case wire.Arm() | wire.Clear(), wire.Refused(text=text):
                 self.events.append(f"refused: {text}")
+            case _, wire.Welcome(session=session):
+                self._is_another = session != self.welcome.session
+            case _, wire.Events(events=events):
+                self._catch_up(events)
             case _:
                 pass
 
@@ -360,13 +398,15 @@ class RemoteRobot:
 
     def _hear(self, said: wire.Published) -> None:
         if isinstance(said, wire.Happened):
-            self.events.append(said.text)
+            if self._told is not None and said.number == self._told + 1:  # else it is asked for, in order
+                self._catch_up((said,))
             return
         if isinstance(said, wire.Objects):
             self._see(said)
             return
         if said.session != self.welcome.session:
-            raise RobotError(f"the host at {self._address} was started anew: connect again")
+            self._is_another = True
+            return
         if self._state is not None and said.seq <= self._state.seq:
             return
         try:
@@ -376,6 +416,8 @@ class RemoteRobot:
                 f"the host at {self._address} sent a state that makes no sense: {error}"
             ) from error
         self._state, self._came_ns = said, time.monotonic_ns()
+        if self._told is None:
+            self._told = said.told
 
     def _see(self, said: wire.Objects) -> None:
         if said.session != self.welcome.session or said.seq <= self._seen:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import fields
+from functools import cache
 from typing import Annotated, Any, TypeAlias
 
 import msgspec
@@ -23,6 +24,7 @@ MAX_JOINTS = 32
 MAX_BYTES = 65_536
 
 MAX_TEXT = 500
+MAX_EVENTS = 25  # an answer, so that there is room for the longest texts
 Text = Annotated[str, msgspec.Meta(max_length=MAX_TEXT)]
 Name = Annotated[str, msgspec.Meta(max_length=100)]
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
@@ -92,6 +94,12 @@ class Ask(_Message, frozen=True):
     """What is the newest state?"""
 
 
+class Since(_Message, frozen=True):
+    """What came to pass after the event of this number?"""
+
+    number: Number
+
+
 class Welcome(_Message, frozen=True):
     """Who the host is, and at which of its ports the rest is heard and said. `spec` is of the arm;
     `attended` says that it moves only while a person is heard of, `lays_out` that `Lay` is for it."""
@@ -129,6 +137,12 @@ class Refused(_Message, frozen=True):
 
     why: Why | None
     text: Text
+
+
+class Events(_Message, frozen=True):
+    """The events after that number that the host still knows, the first `MAX_EVENTS` of them."""
+
+    events: tuple[Happened, ...]
 
 
 class Pong(_Message, frozen=True):
@@ -186,7 +200,8 @@ class Present(_Message, frozen=True):
 
 
 class State(_Message, frozen=True):
-    """One reading of the arm, and what may be done with it: see `hardware.robot.RobotState`."""
+    """One reading of the arm, and what may be done with it: see `hardware.robot.RobotState`. `told` is the
+    number of the newest event."""
 
     session: Name
     seq: Number
@@ -207,6 +222,7 @@ class State(_Message, frozen=True):
     last_command: int
     applied: Followed | None
     late_ms: float
+    told: Number
 
 
 class Objects(_Message, frozen=True):
@@ -260,13 +276,14 @@ class SpecMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
         return RobotSpec(**{name: getattr(self, name) for name in self.__struct_fields__})
 
 
-ToHost: TypeAlias = Hello | Take | Renew | Release | Clear | Arm | Lay | Ping | Ask
-FromHost: TypeAlias = Welcome | Leased | Laid | Done | Refused | Pong | State
+ToHost: TypeAlias = Hello | Take | Renew | Release | Clear | Arm | Lay | Ping | Ask | Since
+FromHost: TypeAlias = Welcome | Leased | Laid | Done | Refused | Pong | State | Events
 FromCommands: TypeAlias = Followed | NotFollowed
 ToStop: TypeAlias = Stop | Present
 Published: TypeAlias = State | Objects | Happened
 
 
+@cache  # a host answers many a hello between two turns of its loop
 def schema() -> str:
     """A short name of everything above, which differs whenever a message does."""
     whole = msgspec.json.schema_components((ToHost, FromHost, Move, FromCommands, ToStop, Published))

@@ -37,6 +37,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         metavar="DIR",
         help="folder of `robot-rlhf keys make`: for other machines' clients",
     )
+    parser.add_argument(
+        "--record",
+        type=Path,
+        metavar="DIR",
+        help="write the last minute there whenever the arm is stopped by a fault or STOP (default: nowhere)",
+    )
     asked = parser.parse_args(arguments)
     over = threading.Event()  # an exception out of a handler can be lost, in a destructor say
     for ending in (signal.SIGTERM, signal.SIGINT):
@@ -52,7 +58,7 @@ def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
     security = None if asked.keys is None else ServerSecurity(asked.keys)
     robot = make_driver(asked.driver, options_of([word for words in asked.option for word in words]))
     try:
-        host = Host(robot, asked.bind, security=security)
+        host = Host(robot, asked.bind, security=security, record=asked.record)
     except BaseException:
         robot.close()
         raise

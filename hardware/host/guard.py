@@ -209,8 +209,8 @@ class Guard:
     # -- commands ----------------------------------------------------------------------------------------
 
     def command(self, peer: Peer, wish: Wish, now_ns: int) -> Command:
-        """Follow this until it has run out or another comes. Raises NotAllowedError; what is followed then
-        stays as it was."""
+        """Follow this until it has run out or another comes. Raises NotAllowedError, and ValueError for
+        numbers that are none; what is followed then stays as it was."""
         held = self._own_lease(peer, wish.lease, now_ns)
         if self.safety is Safety.STOPPED:
             raise NotAllowedError(Why.STOPPED, f"stopped: {self.reason}")
@@ -238,13 +238,13 @@ class Guard:
             raise NotAllowedError(
                 Why.STALE, f"it ran out {late_ms:.0f} ms ago: it answers state {wish.based_on}"
             )
+        left_s = (deadline_ns - now_ns) / _NS
+        command = Command(wish.seq, np.array(wish.twist), wish.gripper, left_s, held.source)
         if held.source is Source.OPERATOR:
             self._heard_ns = now_ns
-        self._seq, self._deadline_ns = wish.seq, deadline_ns
-        left_s = (deadline_ns - now_ns) / _NS
-        self._command = Command(wish.seq, np.array(wish.twist), wish.gripper, left_s, held.source)
+        self._seq, self._deadline_ns, self._command = wish.seq, deadline_ns, command
         self.safety, self.reason = Safety.MOVING, ""
-        return self._command
+        return command
 
     def due(self, now_ns: int) -> Command | None:
         """What the arm shall follow now; None for zero velocity. Call it at every turn of the control loop:
@@ -291,6 +291,9 @@ class Guard:
             self.happened.append(f"{HOLDING}{reason}")
 
     def _end_lease(self, reason: str) -> None:
+        """`reason` is told, also where the arm holds already; "" is not."""
+        if reason and self.safety is not Safety.MOVING:
+            self.happened.append(reason)
         self.lease = None
         self._hold(reason)
         self._command = None

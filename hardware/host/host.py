@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -19,10 +20,11 @@ import numpy as np
 from hardware import wire
 from hardware.clock import NS_PER_S
 from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Why, Wish
+from hardware.host.recorder import Recorder, Verdict
+from hardware.host.standstill import STANDS_S, Standstill
 from hardware.robot import (
     Applied,
     Command,
-    FaultError,
     Robot,
     RobotError,
     RobotState,
@@ -34,6 +36,8 @@ from hardware.transport import Peer, Publisher, Received, Server, wait
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
 _ANSWERS_KEPT = 256
 _LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
+_REMEMBERED = 1_000  # events that can be asked for
+_HUNG_NS = 100_000_000  # a turn that is later than this is told of
 
 
 @runtime_checkable
@@ -72,16 +76,27 @@ class Host:
     """Serves `robot`. Call `turn_until` again and again, from one thread.
 
     `attended`: it moves only while a person is heard of; by default unless the arm is a simulated one.
+    `record`: a folder where the last minute is written when the arm is stopped, see `hardware.host.recorder`.
     """
 
     def __init__(
-        self, robot: Robot, bind: str, *, security: ServerSecurity | None, attended: bool | None = None
+        self,
+        robot: Robot,
+        bind: str,
+        *,
+        security: ServerSecurity | None,
+        attended: bool | None = None,
+        record: Path | None = None,
     ) -> None:
         """`bind` is where it is asked; the other sockets are beside it. Raises TransportError for an address
-        that cannot be bound, or is not loopback without `security`."""
+        that cannot be bound, or is not loopback without `security`, RobotError for a `record` that cannot be
+        made."""
         self._robot, self._spec = robot, robot.spec
         self.guard = Guard(attended=not self._spec.simulated if attended is None else attended)
         self.session = secrets.token_hex(8)
+        self._recorder: Recorder | None = None
+        if record is not None:
+            self._recorder = Recorder(record, self._spec.name, self.session, self._spec.control_hz)
         beside = f"{bind.rpartition(':')[0]}:*"
         self._rpc: Server[wire.ToHost] = Server(bind, wire.ToHost, security=security)
         self._commands: Server[wire.Move] = Server(beside, wire.Move, security=security, hwm=4)
@@ -94,9 +109,12 @@ class Host:
         self._period_ns = round(NS_PER_S / self._spec.control_hz)
         self._next_ns = time.monotonic_ns()
         self._seq = self._told = 0
+        self._happened: deque[wire.Happened] = deque(maxlen=_REMEMBERED)
         self._last_command = -1
         self._answers: OrderedDict[tuple[str, str], wire.FromHost] = OrderedDict()
         self._following: Command | None = None
+        self._in_force: Vector | None = None  # what the limits let through of it
+        self._standstill = Standstill(self._spec.control_hz)
         self._state: wire.State | None = None
         self.late_ms = 0.0
         """How late the newest turn began."""
@@ -106,23 +124,35 @@ class Host:
     # -- time --------------------------------------------------------------------------------------------
 
     def turn_until(self, until_ns: int) -> None:
-        """Serve until that time on the monotonic clock."""
+        """Serve until that time on the monotonic clock. What a driver raises that is no RobotError comes out
+        here, and is recorded by `close`."""
         sockets = (self._stop, self._commands, self._rpc)
-        while (now_ns := time.monotonic_ns()) < until_ns:
-            if now_ns >= self._next_ns:
-                self._turn(now_ns)
-            wait(sockets, min(self._next_ns, until_ns))
-            self._hear()
+        try:
+            while (now_ns := time.monotonic_ns()) < until_ns:
+                if now_ns >= self._next_ns:
+                    self._turn(now_ns)
+                wait(sockets, min(self._next_ns, until_ns))
+                self._hear()
+        except Exception as error:
+            if self._recorder is not None:
+                self._recorder.turn(time.monotonic_ns(), f"{type(error).__name__}: {error}")
+            raise
 
     def _turn(self, now_ns: int) -> None:
         late_ns = now_ns - self._next_ns
         missed = late_ns // self._period_ns
         self.late_ms, self.overruns = late_ns / 1e6, self.overruns + missed
         self._next_ns += (missed + 1) * self._period_ns
+        if late_ns > _HUNG_NS and self._state is not None:
+            self.guard.happened.append(f"the control loop stood still for {late_ns / 1e6:.0f} ms")
         reading = self._read()
         self._follow(self.guard.due(now_ns))
         if reading is not None:
             self._publish(reading, now_ns)
+        if self._recorder is not None:
+            self._recorder.turn(now_ns, self.guard.reason if self.guard.safety is Safety.STOPPED else None)
+            while self._recorder.told:
+                self.guard.happened.append(self._recorder.told.popleft())
         self._tell(now_ns)
 
     def _read(self) -> RobotState | None:
@@ -133,7 +163,16 @@ class Host:
             return None
         if reading.faults and self.guard.safety is not Safety.STOPPED:
             self._fail(", ".join(reading.faults))
+        if self._standstill.seen(reading, self._in_force):
+            self._fail(f"it reads the same for {STANDS_S} s though it is told to move")
         return reading
+
+    def _faults(self) -> str:
+        """What the arm says is wrong; empty where it says nothing, or cannot be read."""
+        try:
+            return ", ".join(self._robot.read().faults)
+        except RobotError:
+            return ""
 
     def _fail(self, fault: str) -> None:
         """The arm itself says that something is wrong."""
@@ -154,17 +193,18 @@ class Host:
         twist = np.zeros(6) if command is None else command.twist
         try:
             applied = self._robot.send(Command(last.seq, twist, last.gripper, lasts_s, last.source))
-        except FaultError as error:
-            self._fail(", ".join(self._robot.read().faults) or str(error))
+        except RobotError as error:
+            self._fail(self._faults() or str(error))
             return None
-        at_rest = command is None and not applied.command.twist.any()
+        self._in_force = applied.command.twist
+        at_rest = command is None and not self._in_force.any()
         self._following = None if at_rest else last
         return applied
 
     def _halt(self) -> None:
         """Zero velocity as fast as the arm can."""
         self._robot.stop()
-        self._following = None
+        self._following = self._in_force = None
 
     # -- what is said ------------------------------------------------------------------------------------
 
@@ -182,10 +222,13 @@ class Host:
             source=None if lease is None else lease.source,
             last_command=self._last_command,
             late_ms=self.late_ms,
+            told=self._told,
             **wire.reading(reading),
         )
         guard.published(self._seq, now_ns)
         self._states.publish("state", self._state)
+        if self._recorder is not None:
+            self._recorder.state(self._state)
         if self._simulation is not None:
             poses = {name: wire.numbers(pose) for name, pose in self._simulation.objects().items()}
             self._states.publish("objects", wire.Objects(session=self.session, seq=self._seq, poses=poses))
@@ -194,7 +237,11 @@ class Host:
         while self.guard.happened:
             self._told += 1
             text = wire.text(self.guard.happened.popleft())
-            self._states.publish("event", wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text))
+            event = wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text)
+            self._happened.append(event)
+            self._states.publish("event", event)
+            if self._recorder is not None:
+                self._recorder.event(now_ns, event)
 
     # -- what is heard -----------------------------------------------------------------------------------
 
@@ -235,6 +282,13 @@ class Host:
         return wire.Done()
 
     def _hear_command(self, said: Received[wire.Move]) -> None:
+        verdict = self._judged(said)
+        self._commands.send(said.peer, verdict)
+        if self._recorder is not None:
+            self._recorder.command(time.monotonic_ns(), said.peer.name, said.message, verdict)
+
+    def _judged(self, said: Received[wire.Move]) -> Verdict:
+        """The answer to a command, which is followed from now on if it is right."""
         move = said.message
         try:
             if move.session != self.session:
@@ -251,15 +305,13 @@ class Host:
             command = self.guard.command(said.peer, wish, time.monotonic_ns())
         except (NotAllowedError, ValueError) as error:
             why = error.why if isinstance(error, NotAllowedError) else None
-            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=why, text=wire.text(error)))
-            return
+            return wire.NotFollowed(seq=move.seq, why=why, text=wire.text(error))
         self._last_command = move.seq
         applied = self._follow(command)
         if applied is not None:
-            self._commands.send(said.peer, wire.followed(applied))
-        else:
-            text = wire.text(f"stopped: {self.guard.reason}")
-            self._commands.send(said.peer, wire.NotFollowed(seq=move.seq, why=Why.STOPPED, text=text))
+            return wire.followed(applied)
+        text = wire.text(f"stopped: {self.guard.reason}")
+        return wire.NotFollowed(seq=move.seq, why=Why.STOPPED, text=text)
 
     def _answer_once(self, request: str, asked: Received[wire.ToHost]) -> wire.FromHost:
         """The answer to a question; the same again where the question only came again, since an act of a
@@ -303,6 +355,9 @@ class Host:
             case wire.Ping(client_ns=client_ns):
                 answered_ns = time.monotonic_ns()
                 return wire.Pong(client_ns=client_ns, received_ns=now_ns, answered_ns=answered_ns)
+            case wire.Since(number=number):
+                later = [event for event in self._happened if event.number > number]
+                return wire.Events(events=tuple(later[: wire.MAX_EVENTS]))
             case wire.Ask():
                 if self._state is None:
                     return wire.Refused(why=None, text="the arm has not been read yet")
@@ -339,10 +394,13 @@ class Host:
         )
 
     def close(self) -> None:
-        """Stop the arm and let go of it, and of the sockets. Calling it twice is fine."""
+        """Stop the arm and let go of it, and of the sockets, and record what is due. Calling it twice is
+        fine."""
         self._robot.close()
         for socket in (self._rpc, self._commands, self._stop, self._states):
             socket.close()
+        if self._recorder is not None:
+            self._recorder.close()
 
 
 def _port(address: str) -> int:

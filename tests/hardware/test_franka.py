@@ -69,12 +69,12 @@ class Script(Hand):
             self.robot.clear_fault()
         super().lead()
 
-    def send(self, speed_m_s: float, valid_for_s: float = 0.2) -> None:
+    def send(self, speed_m_s: float, valid_for_s: float = 0.2, axis: int = 0) -> None:
         self.robot.present()
         if not self.robot.now().holder:
             self.robot.take(self.source)
         self._seq += 1
-        twist = np.concatenate([speed_m_s * self.direction, np.zeros(3)])
+        twist = np.concatenate([speed_m_s * np.roll(self.direction, axis), np.zeros(3)])
         self.robot.send(Command(self._seq, twist, self.gripper, valid_for_s, self.source))
 
     def at_rest(self) -> RobotState:

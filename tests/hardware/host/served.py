@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -36,18 +37,24 @@ class Served:
     """A host that serves an arm until it is closed; `frozen` while its loop shall stand still."""
 
     def __init__(
-        self, make: Callable[[], Robot] = fake, bind: str = LOOPBACK, security: ServerSecurity | None = None
+        self,
+        make: Callable[[], Robot] = fake,
+        bind: str = LOOPBACK,
+        security: ServerSecurity | None = None,
+        record: Path | None = None,
     ) -> None:
         self.frozen = False
         self._over = threading.Event()
         self._ready = threading.Event()
-        self._thread = threading.Thread(target=self._serve, args=(make, bind, security))
+        self._thread = threading.Thread(target=self._serve, args=(make, bind, security, record))
         self._thread.start()
         assert self._ready.wait(PATIENCE_S)
 
-    def _serve(self, make: Callable[[], Robot], bind: str, security: ServerSecurity | None) -> None:
+    def _serve(
+        self, make: Callable[[], Robot], bind: str, security: ServerSecurity | None, record: Path | None
+    ) -> None:
         self.arm = make()
-        with closing(until(lambda: self._bound(bind, security))) as host:
+        with closing(until(lambda: self._bound(bind, security, record))) as host:
             self.host, self.address = host, host.addresses.rpc
             self._ready.set()
             while not self._over.is_set():
@@ -56,10 +63,10 @@ class Served:
                 else:
                     host.turn_until(time.monotonic_ns() + 5_000_000)
 
-    def _bound(self, bind: str, security: ServerSecurity | None) -> Host | None:
+    def _bound(self, bind: str, security: ServerSecurity | None, record: Path | None) -> Host | None:
         """A host, once the address is free: one that was closed lets go of it a moment later."""
         try:
-            return Host(self.arm, bind, security=security)
+            return Host(self.arm, bind, security=security, record=record)
         except AddressInUseError:
             return None
 
@@ -79,17 +86,18 @@ class Hand:
         self.robot.arm()
         self.robot.take(self.source)
 
-    def send(self, speed_m_s: float, valid_for_s: float = 0.1) -> None:
+    def send(self, speed_m_s: float, valid_for_s: float = 0.1, axis: int = 0) -> None:
         self._seq += 1
-        twist = np.array([speed_m_s, 0.0, 0.0, 0.0, 0.0, 0.0])
+        twist = np.zeros(6)
+        twist[axis] = speed_m_s
         self.robot.send(Command(self._seq, twist, 1.0, valid_for_s, self.source))
 
-    def drive(self, speed_m_s: float, enough: Callable[[RobotState], bool]) -> RobotState:
+    def drive(self, speed_m_s: float, enough: Callable[[RobotState], bool], axis: int = 0) -> RobotState:
         """Send it again and again until a state is as wanted."""
-        return until(lambda: self._driven(speed_m_s, enough))
+        return until(lambda: self._driven(speed_m_s, enough, axis))
 
-    def _driven(self, speed_m_s: float, enough: Callable[[RobotState], bool]) -> RobotState | None:
-        self.send(speed_m_s)
+    def _driven(self, speed_m_s: float, enough: Callable[[RobotState], bool], axis: int) -> RobotState | None:
+        self.send(speed_m_s, axis=axis)
         time.sleep(0.01)  # a session's period
         state = self.robot.read()
         return state if enough(state) else None

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import closing
 
 import numpy as np
 import pytest
 import zmq
 
 from hardware import wire
+from hardware.clock import MonotonicClock
 from hardware.drivers.fake import FakeArm
 from hardware.host.guard import STOP_AFTER_S, Safety, Why
 from hardware.host.host import Host
 from hardware.remote import RemoteRobot
-from hardware.robot import FaultError, RobotError, RobotState, Source, StaleStateError
+from hardware.robot import Applied, Command, FaultError, RobotError, RobotState, Source, StaleStateError
 from hardware.transport import Client, Incoming, TransportError
 from tests.hardware.host.served import LOOPBACK, Hand, Served, fake, fake_real, serving, travelled_m, until
 
@@ -281,3 +283,37 @@ def test_garbage_on_every_socket_moves_nothing_and_ends_nothing(rig: Rig) -> Non
 def test_without_keys_only_loopback_is_served() -> None:
     with pytest.raises(TransportError, match="loopback"):
         Host(fake(), LOOPBACK.replace("127.0.0.1", "0.0.0.0"), security=None)
+
+
+def test_a_hello_costs_the_loop_next_to_nothing() -> None:
+    began = time.perf_counter()
+    for _ in range(1_000):
+        wire.schema()
+    assert time.perf_counter() - began < 1.0
+
+
+class Deaf(FakeArm):
+    """An arm that follows nothing and cannot be read any more, once it was told to move."""
+
+    broken = False
+
+    def send(self, command: Command) -> Applied:
+        self.broken = True
+        raise RobotError("the cable is out")
+
+    def read(self) -> RobotState:
+        if self.broken:
+            raise RobotError("the cable is out")
+        return super().read()
+
+
+def test_an_arm_that_is_lost_in_the_middle_of_a_command_stops_and_does_not_end_the_host() -> None:
+    with serving(make=lambda: Deaf(MonotonicClock())) as (served, make_hand):
+        hand = make_hand()
+        hand.lead()
+        hand.send(0.05)
+        until(lambda: served.host.guard.safety is Safety.STOPPED)
+        assert served.host.guard.reason == "fault: the cable is out"
+        with closing(Client(served.address, wire.FromHost, security=None)) as asking:
+            asking.request(wire.Ping(client_ns=1))
+            until(asking.receive)

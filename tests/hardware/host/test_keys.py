@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import zmq
 
 from hardware import wire
 from hardware.host.guard import Safety, Why
-from hardware.robot import RobotError, Source
+from hardware.robot import FaultError, RobotError, Source
 from hardware.security import ClientSecurity, Role, ServerSecurity, make_client, make_server, revoke
 from hardware.transport import Incoming
-from tests.hardware.host.served import Hand, Served, fake, moved, until
+from hardware.transport import authenticator as zap
+from tests.hardware.host.served import Hand, Served, fake, moved, travelled_m, until
 
 Rig = tuple[Served, Path]
 
@@ -29,8 +32,8 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
         yield served, keys
 
 
-def hand(rig: Rig, role: Role, source: Source = Source.SCRIPT) -> Hand:
-    return Hand(rig[0].address, source, security=ClientSecurity(rig[1] / f"{role.value}.key"))
+def hand(rig: Rig, role: Role, source: Source = Source.SCRIPT, **more: Any) -> Hand:
+    return Hand(rig[0].address, source, security=ClientSecurity(rig[1] / f"{role.value}.key"), **more)
 
 
 @pytest.mark.parametrize("role", [Role.OPERATOR, Role.MAINTAINER])
@@ -107,3 +110,34 @@ def test_who_is_revoked_in_the_midst_of_driving_loses_the_arm(rig: Rig) -> None:
         with closing(hand(rig, Role.MAINTAINER)) as watcher:
             watcher.robot.now()
             assert not moved(watcher.at_rest())
+
+
+def test_a_client_that_expects_another_host_does_not_talk_to_this_one(rig: Rig, tmp_path: Path) -> None:
+    make_server(tmp_path / "other")
+    mistaken = ClientSecurity(rig[1] / "operator.key")
+    mistaken.server_key = ServerSecurity(tmp_path / "other").public_key
+    with pytest.raises(RobotError, match="no host at"):
+        Hand(rig[0].address, security=mistaken, timeout_s=0.5)
+    assert rig[0].host.guard.safety is Safety.DISARMED
+
+
+def test_a_dead_authenticator_lets_nobody_in_and_those_who_are_in_can_stop(rig: Rig) -> None:
+    served, _ = rig
+    context: zmq.Context[zmq.Socket[bytes]] = zmq.Context.instance()
+    with closing(hand(rig, Role.OPERATOR)) as driver, closing(hand(rig, Role.OBSERVER)) as observer:
+        driver.lead()
+        before = driver.drive(0.1, moved)
+        authenticator = zap._running[context]
+        authenticator.close()
+        try:
+            with pytest.raises(RobotError, match="no host at"):
+                hand(rig, Role.MAINTAINER, timeout_s=0.5)
+            driver.drive(0.1, moved)
+            observer.robot.stop_and_wait()
+            with pytest.raises(FaultError, match="is stopped: observer pressed STOP"):
+                until(lambda: driver.send(0.1))
+            assert travelled_m(before, driver.at_rest()) < 0.1 * 2.0
+            assert served.host.guard.safety is Safety.STOPPED
+        finally:
+            zap._running[context] = zap.Authenticator(context)
+            zap._running[context].doors.update(authenticator.doors)
