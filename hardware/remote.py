@@ -204,10 +204,9 @@ class RemoteRobot:
             return
         self._closed = True
         if self._lease:
-            self._rpc.request(wire.Release(lease=self._lease), deadline_s=_RELEASED_S)
-            while self._rpc.pending:
+            request = self._rpc.request(wire.Release(lease=self._lease), deadline_s=_RELEASED_S)
+            while (got := self._rpc.receive()) is None or got.request != request:
                 wait([self._rpc], time.monotonic_ns() + NS_PER_S // 100)
-                self._rpc.receive()
         for socket in (self._rpc, self._commands, self._stop, self._states):
             socket.close()
 

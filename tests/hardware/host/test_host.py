@@ -314,6 +314,7 @@ def test_an_arm_that_is_lost_in_the_middle_of_a_command_stops_and_does_not_end_t
         hand.send(0.05)
         until(lambda: served.host.guard.safety is Safety.STOPPED)
         assert served.host.guard.reason == "fault: the cable is out"
-        with closing(Client(served.address, wire.FromHost, security=None)) as asking:
+        asking: Client[wire.FromHost] = Client(served.address, wire.FromHost, security=None)
+        with closing(asking):
             asking.request(wire.Ping(client_ns=1))
             until(asking.receive)
