@@ -99,6 +99,11 @@ def test_how_far_it_went_is_judged_by_its_own_clock(capsys: Captured) -> None:
     assert "its clock runs at 0.4" in said and said.endswith("10 passed, 0 failed\n")
 
 
+def test_a_driver_written_from_the_guide_alone_passes(capsys: Captured) -> None:
+    assert main(["--driver", "tests.hardware.gantry:make", "--option", "size_m=0.5"]) == 0
+    assert "it has none" in capsys.readouterr().out  # no gripper
+
+
 @pytest.fixture
 def served() -> Iterator[Served]:
     with closing(Served()) as made:
