@@ -1,4 +1,4 @@
-"""A driver as somebody would write it who has read docs/hardware.md and nothing else: three rails, no gripper.
+"""A driver by somebody who has read docs/hardware.md and nothing else: three rails, no gripper.
 
 `Rails` stands for the vendor's library: it takes a velocity for so many seconds, and follows it with a lag.
 """
