@@ -45,6 +45,7 @@ def test_the_file_has_exactly_the_promised_fields(tmp_path: Path) -> None:
         "feedback",
         "reward_model",
         "versions",
+        "judged_by",
     ]
     assert set(written["feedback"]) == {
         "demonstrations",
