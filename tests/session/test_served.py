@@ -13,13 +13,14 @@ import pytest
 from hardware.host.guard import Safety
 from hardware.perception import PerceptionError
 from hardware.remote import RemoteRobot
-from hardware.robot import Robot, Source
+from hardware.robot import Robot, RobotError, Source
 from hardware.scene import Scene
+from hardware.security import ClientSecurity, Role, ServerSecurity, make_client, make_server
 from robot_rlhf.feedback.messages import Phase, Stage, Wish
 from robot_rlhf.feedback.types import Demonstration
 from robot_rlhf.session.config import RunConfig
 from sim.driver import make
-from sim.env import SPEED_M_S
+from sim.env import SPEED_M_S, TaskEnv
 from sim.served import ServedCell
 from sim.task import make_task
 from tests.hardware.host.served import Served, fake_real, until
@@ -227,3 +228,31 @@ def test_a_source_that_does_not_see_what_the_task_needs_is_refused_by_name(
         with pytest.raises(PerceptionError, match=complaint):
             ServedCell(make_task("pick_cube"), served.address, perception=perception)
         assert served.host.guard.lease is None
+
+
+def test_with_keys_the_session_leads_by_its_own_and_observers_lead_nothing(
+    open_room: OpenRoom, tiny: Tiny, tmp_path: Path
+) -> None:
+    keys = tmp_path / "keys"
+    make_server(keys)
+    for role in (Role.OPERATOR, Role.OBSERVER):
+        make_client(keys, role.value, role)
+    task = make_task("reach")
+    with closing(Served(lambda: make("reach"), security=ServerSecurity(keys))) as served:
+        with pytest.raises(RobotError, match="with keys: connect to it with one"):
+            ServedCell(task, served.address)
+        observer = ServedCell(task, served.address, security=key_of(keys, Role.OBSERVER))
+        with closing(observer), pytest.raises(RobotError, match="observer is observer: it may not lead"):
+            TaskEnv(task, cell=observer)
+        cell = ServedCell(task, served.address, security=key_of(keys, Role.OPERATOR))
+        with open_room(tmp_path / "run", tiny(), cell=cell) as room:
+            ann = room.enter()
+            arm_it(room, ann)
+            room.until(lambda: ann.stage is Stage.READY)
+            assert ann.link.stops_arm is False  # this console has no key to the host,
+            ann.link.stop()
+            room.until(lambda: served.host.guard.safety is Safety.STOPPED)  # but the session has
+
+
+def key_of(keys: Path, role: Role) -> ClientSecurity:
+    return ClientSecurity(keys / f"{role.value}.key")
