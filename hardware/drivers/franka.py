@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
@@ -48,6 +49,7 @@ FRANKA_SPEC = replace(
 _MOVES, _STOPS = 0.3, 0.6  # of the vendor's limits of acceleration and jerk
 _REFLEX_NM, _REFLEX_N = 20.0, 30.0
 _ENDS_S = 2.0  # whatever was told to end has ended by then
+_RECOVERS_S, _TURN_S = 0.5, 0.001
 _OPEN_M = 0.08
 _GRIP_SPEED_M_S, _GRIP_N = 0.1, 30.0
 _LOOK_S = 0.05  # between two looks at the hand, which answers slowly
@@ -154,13 +156,23 @@ class FrankaArm:
         self._require_open()
         self._notice()
         try:
-            if (self._fault or self._arm.has_errors) and not self._arm.recover_from_errors():
-                raise RobotError(f"the arm does not recover from {self._arm.state.current_errors}: see Desk")
+            if self._fault or self._arm.has_errors:
+                self._arm.recover_from_errors()
+                self._see_it_recovered()
         except self._errors as error:
             raise RobotError(f"the arm does not recover: {error}") from error
         self._fault = ""
         if self._hand is not None:
             self._hand.fault = ""
+
+    def _see_it_recovered(self) -> None:
+        """The states say so a moment after the arm does. Raises RobotError where they do not."""
+        until_s = time.monotonic() + _RECOVERS_S
+        while (seen := self._arm.state).robot_mode in self._stopped(seen) or self._arm.has_errors:
+            if time.monotonic() > until_s:
+                what = self._stopped(seen).get(seen.robot_mode, str(seen.current_errors))
+                raise RobotError(f"the arm does not recover from {what}: see Desk")
+            time.sleep(_TURN_S)
 
     def close(self) -> None:
         if self._arm is None:
@@ -201,10 +213,13 @@ class FrankaArm:
             self._fault = _words(error)
 
     def _faults(self, seen: Any) -> tuple[str, ...]:
-        mode = self._franky.RobotMode
-        stopped = {mode.Reflex: f"reflex {seen.current_errors}", mode.UserStopped: "its button is pressed"}
         hand = "" if self._hand is None else self._hand.fault
-        return tuple(filter(None, (stopped.get(seen.robot_mode), self._fault, hand)))
+        return tuple(filter(None, (self._stopped(seen).get(seen.robot_mode), self._fault, hand)))
+
+    def _stopped(self, seen: Any) -> dict[Any, str]:
+        """The modes in which the arm follows nothing, in words."""
+        mode = self._franky.RobotMode
+        return {mode.Reflex: f"reflex {seen.current_errors}", mode.UserStopped: "its button is pressed"}
 
 
 class _Hand:
