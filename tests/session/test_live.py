@@ -594,6 +594,17 @@ def episode(school: School, steps: int = 3) -> int:
     return ann.now.episode
 
 
+def taken_over(school: School, steps: int) -> int:
+    """Drive some steps of an episode, of the next one where this one ends first; returns its id."""
+    room, ann = school
+    while True:
+        id = episode(school)
+        ann.take(STICK)
+        room.until(lambda: ann.now.operator_steps >= steps or ann.stage is not Stage.EPISODE)
+        if ann.stage is Stage.EPISODE and ann.now.operator_steps >= steps:
+            return id
+
+
 def end(school: School) -> None:
     """End the episode, without a mark, and wait until it is stored."""
     room, ann = school
@@ -767,9 +778,7 @@ def test_a_stop_stops_the_policy_until_it_is_cleared_and_armed(school: School) -
 
 def test_a_stop_while_somebody_drives_keeps_what_was_driven(school: School) -> None:
     room, ann = school
-    id = episode(school)
-    ann.take(STICK)
-    room.until(lambda: ann.now.operator_steps >= 3)
+    id = taken_over(school, steps=3)
     ann.link.stop()
     room.until(lambda: ann.now.phase is Phase.STOPPED)
     assert ann.now.driver == ""
