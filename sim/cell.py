@@ -91,7 +91,8 @@ class Cell(Protocol):
         ...
 
     def wait(self, duration_ns: int) -> None:
-        """Return once so much time has passed there."""
+        """Return once so much time has passed there. Raises RobotError where the arm is stopped or nothing is
+        known of it: whoever waits takes it to have moved."""
         ...
 
     def rest(self) -> None:

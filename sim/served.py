@@ -23,7 +23,7 @@ from sim.world import SimState
 
 Array = NDArray[np.float64]
 
-_SERVICE_S = 0.005
+_SERVICE_S, _TELLS_S = 0.005, 0.1
 
 
 class ServedCell:
@@ -121,6 +121,11 @@ class ServedCell:
         while (left := until - time.monotonic()) > 0.0:
             self.robot.service()
             time.sleep(min(left, _SERVICE_S))
+        if self.trouble and not self.stopped:  # the state that tells of a stop may be on its way
+            time.sleep(_TELLS_S)
+            self.robot.service()
+        if why := self.stopped or self.trouble:
+            raise RobotError(f"{self._robot.spec.name}: {why}")
 
     def rest(self) -> None:
         self.robot.stop()

@@ -60,9 +60,9 @@ def _env(task: str, control_hz: float, robot: str, key: Path | None) -> TaskEnv:
     if cell is not None:
         if cell.needs_a_person or not cell.lays_out:
             cell.close()
+            why = "moves only beside a person" if cell.needs_a_person else "lays out no starts by itself"
             raise RobotError(
-                f"{cell.robot.spec.name} moves only beside a person, and nobody lays out its starts: "
-                "have it judged in a session, robot-rlhf train --robot ... --resume"
+                f"{cell.robot.spec.name} {why}: have the policy judged in a session, robot-rlhf train --robot"
             )
         cell.arm()
     return TaskEnv(task, control_hz, end_on_success=True, cell=cell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -11,10 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from hardware.host.guard import Safety
+from hardware.remote import RemoteRobot
 from robot_rlhf import cli
 from robot_rlhf.report.summary import read_summary
 from sim.driver import make
-from tests.hardware.host.served import Served, fake_real
+from tests.hardware.host.served import Served, fake_real, until
 
 if TYPE_CHECKING:
     from tests.conftest import FinishedRun
@@ -58,6 +61,27 @@ def test_a_trained_policy_runs_on_a_served_arm_as_it_is(finished_run: FinishedRu
     with closing(Served(lambda: make("reach"))) as served:
         assert cli.main([*words, "--robot", served.address]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 1
+
+
+def test_an_evaluation_ends_where_the_arm_is_stopped_or_gone(refused: Refused) -> None:
+    words = ["evaluate", "--policy", "expert", "--task", "reach", "--episodes", "500"]
+    for end, said in ((stopped, "panda: local pressed STOP"), (frozen, "panda: no fresh state")):
+        with closing(Served(lambda: make("reach"))) as served:
+            ending = threading.Thread(target=end, args=(served,))
+            ending.start()
+            assert said in refused(*words, "--robot", served.address)
+            ending.join()
+
+
+def stopped(served: Served) -> None:
+    with closing(RemoteRobot(served.address)) as other:
+        until(lambda: other.now().safety is Safety.MOVING)
+        other.stop_and_wait()
+
+
+def frozen(served: Served) -> None:
+    until(lambda: served.host.guard.safety is Safety.MOVING)
+    served.frozen = True
 
 
 def test_an_arm_that_needs_a_person_is_not_evaluated_on_unattended(refused: Refused) -> None:

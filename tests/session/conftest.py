@@ -155,6 +155,12 @@ class Room:
         end = time.monotonic() + seconds
         self.until(lambda: time.monotonic() >= end)
 
+    def has_let_go(self, person: Person) -> bool:
+        """Whether the session knows this console, and has seen it let go of takeover."""
+        welcome = person.link.welcome
+        hands = None if welcome is None else self.live.drive._hands.get(welcome.console)
+        return hands is not None and hands.released
+
     def wish(self, person: Person, wish: m.Wish) -> str:
         """Wish for something; returns why not, empty where it is granted."""
         before = len(person.reports)
