@@ -31,7 +31,8 @@ class Leader:
         self._robot = robot
         self._state = robot.read()
         self._trouble = ""
-        self._asked_ns = 0  # when a person last asked for something
+        self._asked_ns = 0  # when a person last asked for something that has not come to be yet
+        self._awaited: frozenset[Safety] = frozenset()  # what shows that it has
         self._tried_ns = 0  # when it was last asked to lead
         self._present_ns = 0
 
@@ -72,6 +73,8 @@ class Leader:
             self._state, self._trouble = self._robot.read(), ""
         except RobotError as error:
             self._trouble = str(error)
+        if self._robot.newest.safety in self._awaited:
+            self._asked_ns = 0
 
     # -- Robot -------------------------------------------------------------------------------------------
 
@@ -117,12 +120,12 @@ class Leader:
 
     def clear(self) -> None:
         """Clear a stop."""
-        self._asked_ns = time.monotonic_ns()
+        self._asked_ns, self._awaited = time.monotonic_ns(), frozenset(Safety) - {Safety.STOPPED}
         self._robot.ask_to_clear()
 
     def arm(self) -> None:
         """Let the arm move."""
-        self._asked_ns = time.monotonic_ns()
+        self._asked_ns, self._awaited = time.monotonic_ns(), frozenset({Safety.HOLDING, Safety.MOVING})
         self._robot.ask_to_arm()
 
     def present(self) -> None:

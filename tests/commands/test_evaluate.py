@@ -64,7 +64,7 @@ def test_a_trained_policy_runs_on_a_served_arm_as_it_is(finished_run: FinishedRu
 
 
 def test_an_evaluation_ends_where_the_arm_is_stopped_or_gone(refused: Refused) -> None:
-    words = ["evaluate", "--policy", "expert", "--task", "reach", "--episodes", "500"]
+    words = ["evaluate", "--policy", "expert", "--task", "reach", "--episodes", "20"]
     for end, said in ((stopped, "panda: local pressed STOP"), (frozen, "panda: no fresh state")):
         with closing(Served(lambda: make("reach"))) as served:
             ending = threading.Thread(target=end, args=(served,))
@@ -75,8 +75,9 @@ def test_an_evaluation_ends_where_the_arm_is_stopped_or_gone(refused: Refused) -
 
 def stopped(served: Served) -> None:
     with closing(RemoteRobot(served.address)) as other:
-        until(lambda: other.now().safety is Safety.MOVING)
-        other.stop_and_wait()
+        until(lambda: served.host.guard.safety is Safety.MOVING)
+        other.stop()
+        until(lambda: served.host.guard.safety is Safety.STOPPED)
 
 
 def frozen(served: Served) -> None:
