@@ -214,6 +214,7 @@ class RemoteRobot:
 
     def take(self, source: Source) -> None:
         """Lead the arm as `source`. Raises RobotError where that may not be."""
+        self._service()
         self._take(self._ask(wire.Take(source=source), wire.Leased), source)
         self._await(lambda: self.ready)
 
@@ -235,6 +236,7 @@ class RemoteRobot:
     def lay_out(self, tool_pos_m: Vector, opening: float, poses: Mapping[str, Vector]) -> None:
         """Put a simulated arm that is led, and what lies before it, at a start, and wait until it is there.
         Raises RobotError where that may not be."""
+        self._service()
         places = {name: wire.numbers(pose) for name, pose in poses.items()}
         question = wire.Lay(
             lease=self._lease, tool_pos_m=wire.numbers(tool_pos_m), opening=opening, poses=places
@@ -245,19 +247,21 @@ class RemoteRobot:
     def arm(self) -> None:
         """Let the arm move. For people, who are then taken to be there; raises RobotError where that may not
         be."""
+        self._service()
         self._ask(wire.Present(), wire.Done, self._stop)
         self._ask(wire.Arm(), wire.Done)
-        self._await(lambda: self._state is not None and self._state.safety is not Safety.DISARMED)
+        self._await_safety(lambda safety: safety is not Safety.DISARMED)
 
     def clear_fault(self) -> None:
         """Clear a stop, and the arm's faults. For people; raises RobotError where that may not be."""
+        self._service()
         self._ask(wire.Clear(), wire.Done)
-        self._await(lambda: self._state is not None and self._state.safety is not Safety.STOPPED)
+        self._await_safety(lambda safety: safety is not Safety.STOPPED)
 
     def stop_and_wait(self) -> None:
         """STOP, and wait until the host says that the arm is stopped. Raises RobotError where it does not."""
         self._ask(wire.Stop(reason=""), wire.Done, self._stop)
-        self._await(lambda: self._state is not None and self._state.safety is Safety.STOPPED)
+        self._await_safety(lambda safety: safety is Safety.STOPPED)
 
     def now(self) -> wire.State:
         """The newest state with all that the host says of it, once there is one. Raises as `read` does."""
@@ -319,6 +323,11 @@ class RemoteRobot:
                 raise StaleStateError(f"the host at {self._address} answers, but no state of it comes")
             wait([self._states, self._rpc], min(deadline_ns, time.monotonic_ns() + NS_PER_S // 10))
             self._service()
+
+    def _await_safety(self, holds: Callable[[Safety], bool]) -> None:
+        """Until a state says so that came after this was called."""
+        asked_ns = time.monotonic_ns()
+        self._await(lambda: self._came_ns > asked_ns and holds(self.newest.safety))
 
     def _service(self) -> None:
         """Take in what has come, and say what is due."""
@@ -385,7 +394,7 @@ class RemoteRobot:
             case wire.Arm() | wire.Clear(), wire.Refused(text=text):
                 self.events.append(f"refused: {text}")
             case _, wire.Welcome(session=session):
-                self._is_another = session != self.welcome.session
+                self._is_another |= session != self.welcome.session
             case _, wire.Events(events=events):
                 self._catch_up(events)
             case _:

@@ -11,12 +11,12 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import FrameType
 
 from hardware.security import Role, ServerSecurity
 from hardware.transport.addresses import reachable
 from robot_rlhf.commands.arguments import Record, Teleop
 from robot_rlhf.commands.extras import missing
+from robot_rlhf.commands.interruption import Interruption
 from robot_rlhf.commands.keys import make_key
 from robot_rlhf.commands.served import served
 from robot_rlhf.feedback.episode import Episode
@@ -64,26 +64,26 @@ class Wire:
 def train_live(path: Path, config: RunConfig, wire: Wire) -> bool:
     """Go on with the run at `path` until it is done; False where its operator left before."""
     command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
-    with live_session(path, config, wire, learner=command) as session:
+    with Interruption() as interruption, live_session(path, config, wire, learner=command) as session:
         if config.operator == "simulated":
             words = ["-m", "robot_rlhf.commands.live_operator", str(path), session.stream.address]
-            return _accompanied(session, words, is_window=False)
-        return _accompanied(session, _window(session, wire), is_window=True)
+            return _accompanied(session, words, interruption, is_window=False)
+        return _accompanied(session, _window(session, wire), interruption, is_window=True)
 
 
 def record(path: Path, config: RunConfig, wire: Wire) -> bool:
     """Record the demonstrations that are lacking at `path`; False where the operator left before."""
-    with live_session(path, config, wire, learner=None) as session:
-        return _accompanied(session, _window(session, wire), is_window=True)
+    with Interruption() as interruption, live_session(path, config, wire, learner=None) as session:
+        return _accompanied(session, _window(session, wire), interruption, is_window=True)
 
 
 def teleop(config: RunConfig, wire: Wire) -> None:
     """Drive freely until the operator leaves; nothing is kept."""
-    with tempfile.TemporaryDirectory() as folder:
+    with Interruption() as interruption, tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "teleop"
         RunFolder.create(path, config).close()
         with live_session(path, config, wire, learner=None, free=True) as session:
-            _accompanied(session, _window(session, wire), is_window=True)
+            _accompanied(session, _window(session, wire), interruption, is_window=True)
 
 
 def label(path: Path, pairs: int, wire: Wire) -> None:
@@ -97,6 +97,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
         raise RunError(f"{path} has no episodes yet: there is nothing to judge")
     queries = _chosen(path, config, episodes, asked, lacking)
     with contextlib.ExitStack() as stack:
+        interruption = stack.enter_context(Interruption())
         stream = Stream(wire.bind, wire.security)
         stack.callback(stream.close)
         desk = Desk(path / DATABASE, stream)
@@ -110,7 +111,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
             row=episodes[-1].scenes[-1],
             queries=tuple(queries),
         )
-        _accompanied(session, _window(session, wire), is_window=True)
+        _accompanied(session, _window(session, wire), interruption, is_window=True)
 
 
 def _chosen(
@@ -139,7 +140,6 @@ def live_session(
     path: Path, config: RunConfig, wire: Wire, learner: Sequence[str] | None, free: bool = False
 ) -> Iterator[LiveSession]:
     sys.setswitchinterval(SWITCH_S)
-    signal.signal(signal.SIGTERM, _interrupted)
     with contextlib.ExitStack() as stack:
         stream = Stream(wire.bind, wire.security)
         stack.callback(stream.close)
@@ -157,11 +157,6 @@ def live_session(
         gc.collect()
         gc.freeze()  # what is here now stays: the collector need not look at it again
         yield session
-
-
-def _interrupted(number: int, frame: FrameType | None) -> None:
-    """SIGTERM ends a session as Ctrl-C does: the arm stops, the learner saves, nothing is left running."""
-    raise KeyboardInterrupt
 
 
 def invitation(address: str, wire: Wire) -> str:
@@ -187,12 +182,17 @@ def _window(session: LiveSession | LabelSession, wire: Wire) -> list[str]:
     return words
 
 
-def _accompanied(session: LiveSession | LabelSession, words: Sequence[str], is_window: bool) -> bool:
-    """Run the session with a process at the other end of its wire; whether it came to its end."""
+def _accompanied(
+    session: LiveSession | LabelSession, words: Sequence[str], interruption: Interruption, is_window: bool
+) -> bool:
+    """Run the session with a process at the other end of its wire; whether it came to its end. Raises
+    KeyboardInterrupt where it was asked to leave: the arm stops, the learner saves, nothing is left running.
+    """
     process: subprocess.Popen[bytes] | None = None
     starts = 0
     try:
         while not session.over:
+            interruption.check()
             session.step()
             done = session.stage is Stage.DONE
             if not words:

@@ -157,6 +157,7 @@ def test_a_host_that_was_killed_is_missed_and_the_next_is_another() -> None:
         one = stack.enter_context(closing(Hand(address)))
         one.lead()
         one.drive(SPEED_M_S, moved)
+        until(lambda: one.robot.read().seq > 400)  # so far the next host is not for long
         old = one.robot.move(10**6, np.full(6, SPEED_M_S), 1.0, 0.1, dead_man=True)
         process.kill()
         process.communicate()
