@@ -114,6 +114,11 @@ class RemoteRobot:
         return self._beside(self.welcome.stop_port)
 
     @property
+    def cameras(self) -> Mapping[str, str]:
+        """Where its cameras publish, by name: for `hardware.cameras.remote.RemoteCamera`."""
+        return {name: self._beside(port) for name, port in self.welcome.cameras.items()}
+
+    @property
     def newest(self) -> wire.State:
         """The newest state with all that the host says of it, however old."""
         assert self._state is not None  # one came before anybody had this

@@ -21,7 +21,8 @@ from hardware.transport import array_bytes, array_from
 
 VERSION = 1
 MAX_JOINTS = 32
-MAX_BYTES = 65_536
+MAX_PICTURE_BYTES = 1 << 20
+MAX_SEEN_BYTES = MAX_PICTURE_BYTES + 1_024
 
 MAX_TEXT = 500
 MAX_EVENTS = 25  # an answer, so that there is room for the longest texts
@@ -102,7 +103,8 @@ class Since(_Message, frozen=True):
 
 class Welcome(_Message, frozen=True):
     """Who the host is, and at which of its ports the rest is heard and said. `spec` is of the arm;
-    `attended` says that it moves only while a person is heard of, `lays_out` that `Lay` is for it."""
+    `attended` says that it moves only while a person is heard of, `lays_out` that `Lay` is for it. `cameras`
+    by name: the port where each publishes."""
 
     session: Name
     spec: SpecMessage
@@ -111,6 +113,7 @@ class Welcome(_Message, frozen=True):
     commands_port: Port
     stop_port: Port
     states_port: Port
+    cameras: dict[Name, Port]
 
 
 class Leased(_Message, frozen=True):
@@ -241,6 +244,23 @@ class Happened(_Message, frozen=True):
     text: Text
 
 
+class Picture(_Message, frozen=True):
+    """What a camera saw, a JPEG; the `seq`-th since it began, `taken_ns` on the clock of `State.host_ns`."""
+
+    camera: Name
+    seq: Number
+    taken_ns: Number
+    wall_ns: Number
+    jpeg: Annotated[bytes, msgspec.Meta(max_length=MAX_PICTURE_BYTES)]
+
+
+class Blind(_Message, frozen=True):
+    """A camera gives no picture now, and why."""
+
+    camera: Name
+    text: Text
+
+
 class SpecMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A `RobotSpec` as it travels."""
 
@@ -281,12 +301,13 @@ FromHost: TypeAlias = Welcome | Leased | Laid | Done | Refused | Pong | State | 
 FromCommands: TypeAlias = Followed | NotFollowed
 ToStop: TypeAlias = Stop | Present
 Published: TypeAlias = State | Objects | Happened
+Seen: TypeAlias = Picture | Blind
 
 
 @cache  # a host answers many a hello between two turns of its loop
 def schema() -> str:
     """A short name of everything above, which differs whenever a message does."""
-    whole = msgspec.json.schema_components((ToHost, FromHost, Move, FromCommands, ToStop, Published))
+    whole = msgspec.json.schema_components((ToHost, FromHost, Move, FromCommands, ToStop, Published, Seen))
     return hashlib.sha256(msgspec.json.encode(whole, order="deterministic")).hexdigest()[:16]
 
 

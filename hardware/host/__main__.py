@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import signal
 import sys
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from hardware.cameras.server import served
 from hardware.drivers import make_driver, names, options_of
 from hardware.host.host import Host
 from hardware.robot import RobotError
@@ -38,6 +40,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         help="folder of `robot-rlhf keys make`: for other machines' clients",
     )
     parser.add_argument(
+        "--camera", action="append", nargs="+", default=[], metavar="NAME=WORDS",
+        help="a camera beside the arm: front=opencv:0,size=640x480, front=file:FOLDER of JPEGs, "
+        "front=pattern, front=MODULE:FACTORY",
+    )  # fmt: skip
+    parser.add_argument(
         "--record",
         type=Path,
         metavar="DIR",
@@ -57,15 +64,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
     security = None if asked.keys is None else ServerSecurity(asked.keys)
     robot = make_driver(asked.driver, options_of([word for words in asked.option for word in words]))
-    try:
-        host = Host(robot, asked.bind, security=security, record=asked.record)
-    except BaseException:
-        robot.close()
-        raise
+    with contextlib.ExitStack() as made:
+        made.callback(robot.close)
+        cameras = served([one for words in asked.camera for one in words], asked.bind, asked.keys)
+        for camera in cameras:
+            made.callback(camera.close)
+        host = Host(robot, asked.bind, security=security, record=asked.record, cameras=cameras)
+        made.pop_all()
     where, spec = host.addresses, robot.spec
     kind = "simulated" if spec.simulated else "a real arm"
     print(f"{spec.name} at {where.rpc} ({kind}, {spec.control_hz:g} Hz)")
     print(f"commands {where.commands}, stop {where.stop}, states {where.states}")
+    for camera in cameras:
+        print(f"camera {camera.name} at {camera.address}")
     print(WARNING, flush=True)
     try:
         while not over.is_set():

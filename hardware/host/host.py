@@ -10,7 +10,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -18,6 +18,7 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 
 from hardware import wire
+from hardware.cameras.server import CameraServer
 from hardware.clock import NS_PER_S
 from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Why, Wish
 from hardware.host.recorder import Recorder, Verdict
@@ -77,6 +78,7 @@ class Host:
 
     `attended`: it moves only while a person is heard of; by default unless the arm is a simulated one.
     `record`: a folder where the last minute is written when the arm is stopped, see `hardware.host.recorder`.
+    `cameras` publish beside it; the host tells of them, and closes them.
     """
 
     def __init__(
@@ -87,6 +89,7 @@ class Host:
         security: ServerSecurity | None,
         attended: bool | None = None,
         record: Path | None = None,
+        cameras: Sequence[CameraServer] = (),
     ) -> None:
         """`bind` is where it is asked; the other sockets are beside it. Raises TransportError for an address
         that cannot be bound, or is not loopback without `security`, RobotError for a `record` that cannot be
@@ -105,6 +108,7 @@ class Host:
         self.addresses = Addresses(
             self._rpc.address, self._commands.address, self._stop.address, self._states.address
         )
+        self._cameras = cameras
         self._simulation = robot if isinstance(robot, Simulation) and robot.spec.simulated else None
         self._period_ns = round(NS_PER_S / self._spec.control_hz)
         self._next_ns = time.monotonic_ns()
@@ -153,6 +157,9 @@ class Host:
             self._recorder.turn(now_ns, self.guard.reason if self.guard.safety is Safety.STOPPED else None)
             while self._recorder.told:
                 self.guard.happened.append(self._recorder.told.popleft())
+        for camera in self._cameras:
+            while not camera.told.empty():
+                self.guard.happened.append(camera.told.get())
         self._tell(now_ns)
 
     def _read(self) -> RobotState | None:
@@ -391,6 +398,7 @@ class Host:
             commands_port=_port(where.commands),
             stop_port=_port(where.stop),
             states_port=_port(where.states),
+            cameras={camera.name: camera.port for camera in self._cameras},
         )
 
     def close(self) -> None:
@@ -401,6 +409,8 @@ class Host:
             socket.close()
         if self._recorder is not None:
             self._recorder.close()
+        for camera in self._cameras:
+            camera.close()
 
 
 def _port(address: str) -> int:

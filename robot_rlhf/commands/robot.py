@@ -66,6 +66,7 @@ class Described(msgspec.Struct, frozen=True):
     spec: SpecMessage
     attended: bool
     session: str
+    cameras: tuple[str, ...]
 
     def lines(self) -> list[str]:
         """For a person."""
@@ -78,6 +79,7 @@ class Described(msgspec.Struct, frozen=True):
             f"workspace {box} m, at most {spec.max_speed_m_s:g} m/s and {spec.max_turn_rad_s:g} rad/s",
             f"without anybody to drive it: {spec.safe_state.value}; "
             f"moves {'only beside a person' if self.attended else 'unattended too'}",
+            f"cameras: {', '.join(self.cameras) or 'none'}",
         ]
 
 
@@ -113,7 +115,7 @@ def _answer(what: str, robot: RemoteRobot) -> Answer:
             return Round(round(1e3 * float(np.median([robot.ping_s() for _ in range(_PINGS)])), 3))
         case "describe":
             welcome = robot.welcome
-            return Described(welcome.spec, welcome.attended, welcome.session)
+            return Described(welcome.spec, welcome.attended, welcome.session, tuple(welcome.cameras))
         case "stop":
             robot.stop_and_wait()
         case "clear-fault":
