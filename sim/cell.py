@@ -6,6 +6,7 @@ Time is the cell's own. In a simulation it passes when somebody lets it; at a re
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -63,6 +64,11 @@ class Cell(Protocol):
     @property
     def stop_address(self) -> str:
         """Where others can tell the arm's host to stop, tcp://HOST:PORT; empty where there is no host."""
+        ...
+
+    @property
+    def cameras(self) -> Mapping[str, str]:
+        """Where cameras beside it publish, tcp://HOST:PORT by name."""
         ...
 
     def events(self) -> list[str]:
@@ -134,6 +140,7 @@ class SimCell:
     lays_out = saves = follows_at_once = armed = True
     needs_a_person = False
     stopped = trouble = stop_address = ""
+    cameras: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, props: tuple[Prop, ...], spec: RobotSpec = PANDA_SPEC) -> None:
         self.world = World(props)

@@ -88,6 +88,10 @@ class ServedCell:
     def stop_address(self) -> str:
         return self._robot.stop_address
 
+    @property
+    def cameras(self) -> Mapping[str, str]:
+        return self._robot.cameras
+
     def events(self) -> list[str]:
         return self.robot.events()
 

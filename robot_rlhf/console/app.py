@@ -142,6 +142,7 @@ class ConsoleApp:
         if self._shown not in (Context.HELP, Context.BIND):
             self._back = self._shown
         self._shown = context
+        self.link.eyes.look_at(())  # the Drive screen looks again
         self.screens[context].enter(self.link, time.monotonic_ns())
         self._renderer.wake()
 

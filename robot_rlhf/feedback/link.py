@@ -19,6 +19,7 @@ from hardware.security import ClientSecurity
 from hardware.transport import Client, Endpoint, Expired, Subscriber, wait
 from hardware.transport.addresses import is_loopback
 from robot_rlhf.feedback import messages as m
+from robot_rlhf.feedback.eyes import Eyes
 from robot_rlhf.feedback.types import (
     Choice,
     Evaluation,
@@ -76,6 +77,8 @@ class OperatorLink:
         """Why the session would not have us, in words."""
         self.drops = 0
         """Moments that never came."""
+        self.eyes = Eyes(security)
+        """The cameras beside the arm."""
         self._security = security
         self._join = m.Join(name=name, watches=watches)
         self._talk: Client[m.FromSession] = Client(
@@ -102,7 +105,7 @@ class OperatorLink:
     @property
     def endpoints(self) -> list[Endpoint]:
         """What may have something to take in; for `hardware.transport.wait`."""
-        return [*self._channels()]
+        return [*self._channels(), *self.eyes.endpoints]
 
     @property
     def rejection(self) -> str:
@@ -148,6 +151,7 @@ class OperatorLink:
     def service(self) -> None:
         """Take in what has come and send what is due."""
         now = time.monotonic_ns()
+        self.eyes.service()
         is_out = self._is_out or now - self._seen_ns > _STALE_NS
         if is_out and now - self._joined_ns > _STALE_NS:
             self._joined_ns = now
@@ -223,6 +227,8 @@ class OperatorLink:
                 channel.close()
         host = urlsplit(self.address).hostname or ""
         host = f"[{host}]" if ":" in host else host
+        is_here = is_loopback(host)
+        self.eyes.offered(welcome.cameras, is_here=is_here)
         security = self._security
         drive, stop, watch = (
             f"tcp://{host}:{port}" for port in (welcome.drive_port, welcome.stop_port, welcome.watch_port)
@@ -232,7 +238,7 @@ class OperatorLink:
         self._watch = Subscriber(watch, m.Watched, security=security)
         self._arm_stop = None
         arm = urlsplit(welcome.arm_stop).hostname or ""
-        if arm and (is_loopback(host) or not is_loopback(arm)):  # else it is the session's own loopback
+        if arm and (is_here or not is_loopback(arm)):  # else it is the session's own loopback
             self._arm_stop = Client(welcome.arm_stop, wire.Done | wire.Refused, security=security)
         if before is not None and before.session != welcome.session:
             self.pairs.clear()
@@ -383,5 +389,6 @@ class OperatorLink:
 
     def close(self) -> None:
         """Disconnect; twice is fine."""
+        self.eyes.close()
         for channel in self._channels():
             channel.close()

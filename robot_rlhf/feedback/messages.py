@@ -266,6 +266,8 @@ class Welcome(_Message, frozen=True, kw_only=True, tag="welcome"):
     """Different for every session that was ever started, also on the same run."""
     arm_stop: str = ""
     """Where the arm's own host hears STOP, tcp://HOST:PORT; empty where the arm is the session's own."""
+    cameras: dict[str, str] = {}
+    """Where cameras beside the arm publish, tcp://HOST:PORT by name."""
 
 
 class Saved(_Message, frozen=True, kw_only=True, tag="saved"):

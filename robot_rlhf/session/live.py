@@ -180,6 +180,7 @@ class LiveSession:
             stop_port=stop_port,
             watch_port=watch_port,
             arm_stop=self.env.cell.stop_address,
+            cameras=dict(self.env.cell.cameras),
             latch_allowed=self.env.robot.spec.simulated,
             moment=self._moment(),
             status=self._status(),

@@ -44,6 +44,14 @@ class Notice:
 
 
 @dataclass(frozen=True)
+class Seen:
+    """A camera's newest picture, a JPEG, and why what it sees now is not known; empty where it is."""
+
+    jpeg: bytes | None
+    trouble: str
+
+
+@dataclass(frozen=True)
 class Model:
     """Everything that any screen may show of the session, the link and the hands, at `now_ns`.
 
@@ -82,6 +90,10 @@ class Model:
     """Whether this console only watches: it may not drive or speak."""
     latched: bool = False
     """Whether a press of takeover turns it on and another off."""
+    cameras: tuple[str, ...] = ()
+    """The cameras beside the arm."""
+    seen: Mapping[str, Seen] = field(default_factory=dict)
+    """What those see that are looked at."""
 
     @property
     def hz(self) -> float:

@@ -12,7 +12,7 @@ from robot_rlhf.console.input.bindings import Bindings
 from robot_rlhf.console.input.controls import Commands
 from robot_rlhf.console.input.signals import Signal
 from robot_rlhf.console.input.snapshot import Device, Family, Snapshot
-from robot_rlhf.console.screens.model import NEWS_SHOWN, Model, Shared
+from robot_rlhf.console.screens.model import NEWS_SHOWN, Model, Seen, Shared
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.link import OperatorLink, Report
 
@@ -85,6 +85,8 @@ class Modeller:
             attending=attending,
             watches=link.watches,
             latched=latched,
+            cameras=link.eyes.names,
+            seen={name: Seen(*link.eyes.seen(name)) for name in link.eyes.looked_at},
         )
 
     def signals(self) -> Iterator[Signal]:

@@ -18,6 +18,7 @@ from robot_rlhf.console.input.snapshot import Snapshot
 from robot_rlhf.console.screens.model import Shared
 from robot_rlhf.console.screens.modelling import Modeller
 from robot_rlhf.feedback import messages as m
+from robot_rlhf.feedback.eyes import Eyes
 from robot_rlhf.feedback.types import OperatorInput
 
 PASS_NS = 4_000_000
@@ -149,6 +150,7 @@ class FakeLink:
         self.round_trip_ms: tuple[float, float] | None = (2.0, 8.0)
         self.told: list[tuple[Any, ...]] = []
         self.inputs: list[tuple[OperatorInput, bool]] = []
+        self.eyes = Eyes(None)
         self._events = 0
 
     def now(self, **changes: Any) -> None:

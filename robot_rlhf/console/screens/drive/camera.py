@@ -6,12 +6,15 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
+from hardware import appearance as scene
 from robot_rlhf.console.drawing import parts, theme
 from robot_rlhf.console.drawing.canvas import Canvas
 from robot_rlhf.console.input.actions import Action
 from robot_rlhf.console.scene.camera import Viewpoint
 from robot_rlhf.console.screens.drive.asks import State, is_mine
+from robot_rlhf.console.screens.drive.film import Film
 from robot_rlhf.console.screens.drive.guide_card import GuideCard
+from robot_rlhf.console.screens.drive.sights import sights
 from robot_rlhf.console.screens.drive.state import DriveState
 from robot_rlhf.console.screens.model import Model, Shared
 from robot_rlhf.feedback.messages import Moment, Phase, Stage
@@ -86,6 +89,7 @@ class Cameras:
 
     def __init__(self, shared: Shared) -> None:
         self._main, self._inset = View(shared), View(shared)
+        self._main_film, self._inset_film = Film(), Film()
         self._guide = GuideCard()
         self._count = 0
 
@@ -93,21 +97,25 @@ class Cameras:
         self, canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState, banner: State
     ) -> None:
         """The camera that was chosen, with the goal, the guide and so on over it."""
-        welcome, moment = model.welcome, model.moment
-        if welcome is None or moment is None:
+        welcome, moment, shown = model.welcome, model.moment, sights(model, state.view)
+        if welcome is None or moment is None or shown is None:
             return
-        view = welcome.description.views[state.view % len(welcome.description.views)]
-        self._main.draw(
-            canvas,
-            area,
-            model,
-            Viewpoint.of(view),
-            workspace=state.workspace or any("workspace" in name for name in moment.limits),
-            velocity_m_s=moment.commanded_m_s if is_mine(model) else None,
-        )
+        view = welcome.description.views[0] if isinstance(shown.main, str) else shown.main
+        if isinstance(shown.main, str):
+            self._main_film.draw(canvas, area, model.seen.get(shown.main))
+            _draw_trouble(canvas, area, shown.main, model)
+        else:
+            self._main.draw(
+                canvas,
+                area,
+                model,
+                Viewpoint.of(view),
+                workspace=state.workspace or any("workspace" in name for name in moment.limits),
+                velocity_m_s=moment.commanded_m_s if is_mine(model) else None,
+            )
         _draw_goal(canvas, area, welcome.goal)
         _draw_recording(canvas, area, moment)
-        _draw_view_name(canvas, area, model, view.name)
+        _draw_view_name(canvas, area, model, _name(shown.main))
         if banner.framed:
             canvas.frame(area, banner.colour, _FRAME)
         has_problem = _draw_problem(canvas, area, model, moment)
@@ -117,15 +125,26 @@ class Cameras:
         _draw_holding(canvas, area, model, state)
 
     def draw_inset(self, canvas: Canvas, area: pygame.Rect, model: Model, state: DriveState) -> None:
-        """The view from the hand, or the first one while the hand's is the main camera."""
-        if model.welcome is None or area.width < 8 or area.height < 8:
+        """The other thing that is looked at."""
+        shown = sights(model, state.view)
+        if shown is None or area.width < 8 or area.height < 8:
             return
-        views = model.welcome.description.views
-        hand = next((i for i, view in enumerate(views) if view.follows_tool), len(views) - 1)
-        view = views[hand if hand != state.view % len(views) else 0]
         self._count += 1
-        self._inset.draw(canvas, area, model, Viewpoint.of(view), late=self._count % _INSET_EVERY != 0)
-        _tag(canvas, view.name, (area.x + canvas.px(8), area.bottom - canvas.px(8)), "bottomleft")
+        words = _name(shown.inset)
+        if isinstance(shown.inset, str):
+            seen = model.seen.get(shown.inset)
+            self._inset_film.draw(canvas, area, seen)
+            if seen is not None and seen.trouble:
+                words += f": {seen.trouble}"
+        else:
+            late = self._count % _INSET_EVERY != 0
+            self._inset.draw(canvas, area, model, Viewpoint.of(shown.inset), late=late)
+        width = area.width - canvas.px(32)
+        _tag(canvas, words, (area.x + canvas.px(8), area.bottom - canvas.px(8)), "bottomleft", width)
+
+
+def _name(sight: scene.View | str) -> str:
+    return sight if isinstance(sight, str) else sight.name
 
 
 # -- over the main camera ---------------------------------------------------------------------------
@@ -144,6 +163,13 @@ def _tag(
     canvas.panel(place, theme.BACKGROUND, radius=6)
     canvas.text(words, place.center, theme.SMALL, theme.TEXT, anchor="center")
     return place
+
+
+def _draw_trouble(canvas: Canvas, area: pygame.Rect, camera: str, model: Model) -> None:
+    seen = model.seen.get(camera)
+    if seen is not None and seen.trouble:
+        title = f"{camera} does not show what is so now"
+        parts.card(canvas, area, "warning", title, seen.trouble, theme.WARN)
 
 
 def _draw_goal(canvas: Canvas, area: pygame.Rect, goal: str) -> None:

@@ -10,6 +10,7 @@ from robot_rlhf.console.input.actions import Action, Context
 from robot_rlhf.console.input.controls import Commands
 from robot_rlhf.console.scene.camera import Viewpoint
 from robot_rlhf.console.screens.drive.guide import Guide
+from robot_rlhf.console.screens.drive.sights import count, sights
 from robot_rlhf.console.screens.drive.state import DriveState, Said
 from robot_rlhf.console.screens.drive.view import DriveView
 from robot_rlhf.console.screens.long_hold import LongHold
@@ -59,6 +60,8 @@ class DriveScreen:
                 self._act(action, link, model, moment, now_ns)
         if self._box_button.update(model, now_ns):
             self.state = replace(self.state, workspace=not self.state.workspace)
+        shown = sights(model, self.state.view)
+        link.eyes.look_at(() if shown is None else shown.cameras)
         if self.guide is not None:
             self.guide.update(model, commands, now_ns)
         self.state = replace(
@@ -72,10 +75,10 @@ class DriveScreen:
     @property
     def quarter_turns(self) -> int:
         """How the view that is shown turns the sticks: see `Viewpoint.quarter_turns`."""
-        welcome = self.shared.model.welcome
-        if welcome is None:
+        shown = sights(self.shared.model, self.state.view)
+        if shown is None or isinstance(shown.main, str):  # where a camera stands is not known here
             return 0
-        return Viewpoint.of(welcome.description.views[self.state.view]).quarter_turns()
+        return Viewpoint.of(shown.main).quarter_turns()
 
     def draw(self, canvas: Canvas) -> None:
         self._view.draw(canvas, self.state)
@@ -96,10 +99,9 @@ class DriveScreen:
                 self._hold_confirm(link, model, moment, now_ns)
             case Action.UNDO:
                 self._undo(link, now_ns)
-            case Action.CAMERA_LEFT | Action.CAMERA_RIGHT if model.welcome is not None:
-                count = len(model.welcome.description.views)
+            case Action.CAMERA_LEFT | Action.CAMERA_RIGHT:
                 step = 1 if action is Action.CAMERA_RIGHT else -1
-                self.state = replace(self.state, view=(self.state.view + step) % count)
+                self.state = replace(self.state, view=(self.state.view + step) % count(model))
             case _:
                 pass
 

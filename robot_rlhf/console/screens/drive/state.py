@@ -35,7 +35,7 @@ class Said:
 
 @dataclass(frozen=True)
 class DriveState:
-    """`view` is the index of the main camera among the description's views. `rewards` are those of the
+    """`view` is which of the `sights` is the main one. `rewards` are those of the
     running episode in standard deviations, None where they are not to be shown. `holding` says how far
     actions that want a hold have come."""
 
