@@ -2,7 +2,7 @@
 
     python -m benchmarks.host_soak --minutes 60 --json FILE [--driver fake]
 
-The host is a process of its own with the simulated arm. A client drives through a proxy that cuts, delays
+The host is a process of its own with the simulated arm and a camera. A client drives through a proxy that cuts, delays
 and falls silent all the time; it takes the arm again whenever it has lost it. Somebody who looks on from
 beside the host says STOP now and then, clears and arms, and holds each state against the lease that it names
 and against the time when the client last sent a command. What moves though nobody leads, or though nothing
@@ -46,6 +46,7 @@ HUNG_NS = 100_000_000  # between two states: for longer the simulated arm stands
 def host(driver: str, folder: str) -> Iterator[tuple[int, str]]:
     """A host of that driver: its process, and where it is asked."""
     words = ["--driver", driver, "--bind", "tcp://127.0.0.1:*", "--record", folder]
+    words += ["--camera", "bench=pattern,hz=10"]
     process = subprocess.Popen(
         [sys.executable, "-m", "hardware.host", *words], stdout=subprocess.PIPE, text=True
     )
