@@ -2,12 +2,13 @@
 
     python -m benchmarks.host_soak --minutes 60 --json FILE [--driver fake]
 
-The host is a process of its own with the simulated arm and a camera. A client drives through a proxy that cuts, delays
-and falls silent all the time; it takes the arm again whenever it has lost it. Somebody who looks on from
-beside the host says STOP now and then, clears and arms, and holds each state against the lease that it names
-and against the time when the client last sent a command. What moves though nobody leads, or though nothing
-was sent, is counted. Time in which the host got no processor does not count there: the simulated arm stands
-still in it too (a clock of its own has the fake arm). The host records the last minute at each STOP.
+The host is a process of its own with the simulated arm and a camera. A client drives through a proxy that
+cuts, delays and falls silent all the time; it takes the arm again whenever it has lost it. Somebody who
+looks on from beside the host says STOP now and then, clears and arms, and holds each state against the
+lease that it names and against the time when the client last sent a command. What moves though nobody
+leads, or though nothing was sent, is counted. Time in which the host got no processor does not count there:
+the simulated arm stands still in it too (a clock of its own has the fake arm). The host records the last
+minute at each STOP.
 """
 
 from __future__ import annotations
