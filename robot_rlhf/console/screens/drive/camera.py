@@ -168,7 +168,7 @@ def _tag(
 def _draw_trouble(canvas: Canvas, area: pygame.Rect, camera: str, model: Model) -> None:
     seen = model.seen.get(camera)
     if seen is not None and seen.trouble:
-        title = f"{camera} does not show what is so now"
+        title = f"The camera {camera} shows {'nothing' if seen.jpeg is None else 'the past'}"
         parts.card(canvas, area, "warning", title, seen.trouble, theme.WARN)
 
 

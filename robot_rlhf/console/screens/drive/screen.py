@@ -75,10 +75,12 @@ class DriveScreen:
     @property
     def quarter_turns(self) -> int:
         """How the view that is shown turns the sticks: see `Viewpoint.quarter_turns`."""
-        shown = sights(self.shared.model, self.state.view)
-        if shown is None or isinstance(shown.main, str):  # where a camera stands is not known here
+        welcome, shown = self.shared.model.welcome, sights(self.shared.model, self.state.view)
+        if welcome is None or shown is None:
             return 0
-        return Viewpoint.of(shown.main).quarter_turns()
+        # where a camera stands is not known here
+        view = welcome.description.views[0] if isinstance(shown.main, str) else shown.main
+        return Viewpoint.of(view).quarter_turns()
 
     def draw(self, canvas: Canvas) -> None:
         self._view.draw(canvas, self.state)
