@@ -74,6 +74,7 @@ class RemoteRobot:
         self.events: list[str] = []
         """What the host told of since this was made, oldest first; whoever has read it empties it. What got
         lost on its way is asked for again."""
+        self._said = ""  # what it told of since the newest state
         self._told: int | None = None  # the number of the newest event that is among them
         self._asked_events = ""
         self._rpc: Client[wire.FromHost] = Client(address, wire.FromHost, security=security)
@@ -376,7 +377,7 @@ class RemoteRobot:
             if event.number > self._told + 1:
                 self.events.append(f"{event.number - self._told - 1} events are not known any more")
             self.events.append(event.text)
-            self._told = event.number
+            self._told, self._said = event.number, event.text
 
     def _ask_later(self, question: wire.ToHost) -> None:
         deadline_s = RENEW_S if isinstance(question, wire.Renew) else self._timeout_s
@@ -428,7 +429,7 @@ class RemoteRobot:
             raise RobotError(
                 f"the host at {self._address} sent a state that makes no sense: {error}"
             ) from error
-        self._state, self._came_ns = said, time.monotonic_ns()
+        self._state, self._came_ns, self._said = said, time.monotonic_ns(), ""
         if self._told is None:
             self._told = said.told
 
@@ -448,5 +449,6 @@ class RemoteRobot:
                 if self._state is None
                 else f"the newest came {age_ns / NS_PER_S:.2f} s ago"
             )
-            raise StaleStateError(f"no fresh state of {self._spec.name}: {age}")
+            why = f" ({self._said})" if self._said else ""
+            raise StaleStateError(f"no fresh state of {self._spec.name}: {age}{why}")
         return self._state

@@ -14,7 +14,8 @@ from hardware.clock import MonotonicClock
 from hardware.drivers.fake import FakeArm
 from hardware.host.guard import Safety
 from hardware.host.standstill import STANDS_S
-from hardware.robot import Applied, Command, FaultError, RobotError, RobotState
+from hardware.remote import RemoteRobot
+from hardware.robot import Applied, Command, FaultError, RobotError, RobotState, StaleStateError
 from tests.hardware.host.served import until
 from tests.hardware.host.stand import BRAKES_S, SILENT_S, SLACK_S, SPEED_M_S, STOP_S, Stand, fast, insist
 
@@ -189,6 +190,26 @@ def test_an_arm_that_cannot_be_read_is_stopped_and_stays_so_when_it_can(stand: S
 
         stand.rests_after(lost, 0.4 + SLACK_S, "stopped: fault: the cable is out")
         assert stand.host.guard.safety is Safety.STOPPED
+
+
+def test_whoever_asks_for_a_state_of_an_arm_that_cannot_be_read_is_told_why(
+    stand: Stand, arm: Fickle
+) -> None:
+    with stand.hands() as hand:
+        robot = hand().robot
+        arm.lost = True
+        until(lambda: (why := _unread(robot)) and "(fault: the cable is out)" in why)
+        arm.lost = False
+        until(lambda: not _unread(robot))
+
+
+def _unread(robot: RemoteRobot) -> str:
+    """Why it has no state to give."""
+    try:
+        robot.read()
+    except StaleStateError as error:
+        return str(error)
+    return ""
 
 
 def test_a_gripper_that_hangs_is_seen_and_holds_neither_the_arm_nor_a_stop_up(
