@@ -60,7 +60,8 @@ class Leader:
 
     def events(self) -> list[str]:
         """What the host has told of since this was last asked, oldest first."""
-        events, self._robot.events = self._robot.events, []
+        events = list(self._robot.events)
+        self._robot.events.clear()
         return events
 
     @property

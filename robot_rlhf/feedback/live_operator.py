@@ -115,6 +115,9 @@ class LiveOperator:
         person = self._person
         assert person is not None
         scene = Scene.unpack(moment.row(), self._objects)
+        if moment.phase is Phase.HOLD and moment.asks_for_takeover:
+            self._given = OperatorInput(takeover=not self._given.takeover)  # pressed anew until it is heard
+            return
         match moment.stage:
             case Stage.READY:
                 if not self._shows or self._given.takeover:  # a press that went unheard is made again

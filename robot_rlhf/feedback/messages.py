@@ -187,6 +187,11 @@ class Moment(_Message, frozen=True, kw_only=True, tag="moment"):
     hold_reason: str
     """Why the arm holds or is stopped, in words; empty when it does not."""
 
+    @property
+    def asks_for_takeover(self) -> bool:
+        """Whether the arm waits for somebody to take over before anything goes on."""
+        return "take over" in self.hold_reason
+
     def row(self) -> NDArray[np.float32]:
         """The scene's row (k,)."""
         return np.frombuffer(self.scene, "<f4").astype(np.float32)

@@ -16,8 +16,11 @@ from hardware.remote import RemoteRobot
 from hardware.robot import Robot, RobotError, Source
 from hardware.scene import Scene
 from hardware.security import ClientSecurity, Role, ServerSecurity, make_client, make_server
+from robot_rlhf.feedback.link import OperatorLink
+from robot_rlhf.feedback.live_operator import LiveOperator
 from robot_rlhf.feedback.messages import Phase, Stage, Wish
-from robot_rlhf.feedback.types import Demonstration
+from robot_rlhf.feedback.operator import OperatorConfig
+from robot_rlhf.feedback.types import Demonstration, Kind
 from robot_rlhf.session.config import RunConfig
 from sim.driver import make
 from sim.env import SPEED_M_S, TaskEnv
@@ -91,6 +94,17 @@ def test_what_is_stored_is_what_the_served_arm_did(simulated: tuple[Room, Served
     assert went == pytest.approx(said, abs=0.012)  # a machine that stalls sees the arm late
     assert went[0] > 0.02
     assert isinstance(event, Demonstration) and event.alternatives == ()
+
+
+def test_the_simulated_operator_takes_over_an_arm_that_was_just_switched_on(
+    simulated: tuple[Room, Served],
+) -> None:
+    room, _ = simulated
+    with closing(OperatorLink(room.session.stream.address, "simulated")) as link:
+        rng = np.random.default_rng(0)
+        person = LiveOperator(link, OperatorConfig(), frozenset(Kind), 10.0, rng, pair_s=0.1)
+        room.until(lambda: person.step() or room.events())
+        assert isinstance(room.events()[0], Demonstration)
 
 
 def test_a_simulated_arm_goes_to_its_next_start_by_itself(simulated: tuple[Room, Served]) -> None:

@@ -22,7 +22,10 @@ def served() -> Iterator[Served]:
 def caught_up(hand: Hand, served: Served) -> list[str] | None:
     """All that it has been told, once that is all there is."""
     with suppress(RobotError):
-        if hand.robot.now().told == hand.robot._told == served.host._told and not served.host.guard.happened:
+        if (
+            hand.robot.now().told == hand.robot.link.told == served.host._told
+            and not served.host.guard.happened
+        ):
             return hand.robot.events
     return None
 
@@ -80,6 +83,6 @@ def test_whoever_asks_gets_as_many_as_a_message_holds(served: Served) -> None:
     served.host.guard.happened.extend("\U0001f916" * 500 for _ in range(40))
     until(lambda: not served.host.guard.happened)
     with closing(Hand(served.address)) as one:
-        answer = one.robot._ask(wire.Since(number=2), wire.Events)
+        answer = one.robot.link.ask(wire.Since(number=2), wire.Events)
         assert [event.number for event in answer.events] == list(range(3, 3 + wire.MAX_EVENTS))
-        assert one.robot._ask(wire.Since(number=2**62), wire.Events).events == ()
+        assert one.robot.link.ask(wire.Since(number=2**62), wire.Events).events == ()

@@ -249,9 +249,9 @@ def test_a_stop_is_heard_while_an_rpc_hangs(stand: Stand) -> None:
         far = stack.enter_context(closing(Hand(f"tcp://{HOST}:{rpc}", timeout_s=5.0)))
         stand.driven(far)
         asked.silence(True)
-        far.robot._rpc.request(wire.Take(source=Source.SCRIPT))
+        far.robot.link.rpc.request(wire.Take(source=Source.SCRIPT))
         stand.stops(far)
-        assert far.robot._rpc.pending
+        assert far.robot.link.rpc.pending
 
 
 def test_a_stop_is_heard_though_somebody_asks_without_end_and_never_listens(

@@ -125,7 +125,7 @@ def test_a_loop_that_hangs_is_told_of_and_what_waited_meanwhile_moves_nothing(
 
         def act() -> None:
             hangs(stand)
-            one.robot._commands.send(late)
+            one.robot.link.commands.send(late)
 
         at = stand.served.arm.where()  # type: ignore[attr-defined]
         within_s = HANGS_S * (2.0 if hangs is interpreter_pauses else 1.0) + SILENT_S

@@ -94,7 +94,7 @@ def test_a_lease_that_ends_in_motion_ends_the_motion(stand: Stand) -> None:
     with stand.hands() as hand:
         one = hand()
         speed_m_s = stand.driven(one)
-        one.robot._renew_ns = time.monotonic_ns() + 3_600 * 10**9
+        one.robot.link.renew_ns = time.monotonic_ns() + 3_600 * 10**9
         lease = stand.host.guard.lease
         assert lease is not None
         left_s = (lease.expires_ns - time.monotonic_ns()) / 1e9

@@ -102,7 +102,7 @@ def test_anybody_who_may_stops_it_without_a_lease_and_it_stays_stopped(rig: Rig)
 def test_however_much_there_is_to_say_it_is_still_heard(rig: Rig) -> None:
     served, hand = rig[0], rig[1]()
     assert isinstance(served.arm, FakeArm)
-    hand.robot._stop.request(wire.Stop(reason="x" * 500))
+    hand.robot.link.stop.request(wire.Stop(reason="x" * 500))
     until(lambda: hand.robot.safety is Safety.STOPPED)
     served.arm.fail("y" * 2000)
     assert until(lambda: hand.robot.read().faults or None)[0].startswith("yyy")
@@ -198,7 +198,7 @@ def test_no_host_is_said_at_once() -> None:
 
 def refusal_of(robot: RemoteRobot) -> wire.NotFollowed | None:
     """The next answer to a command that is a refusal."""
-    answer = robot._commands.receive()
+    answer = robot.link.commands.receive()
     if isinstance(answer, Incoming) and isinstance(answer.message, wire.NotFollowed):
         return answer.message
     return None
@@ -229,19 +229,19 @@ def test_a_command_that_is_not_right_is_refused_and_moves_nothing(
     hand.send(0.0)
     at = hand.robot.read().tool_pos_m
     robot = hand.robot
-    assert robot._state is not None
+    assert robot.link.state is not None
     wish: dict[str, object] = {
         "session": robot.welcome.session,
-        "lease": robot._lease,
+        "lease": robot.link.lease,
         "seq": 100,
         "twist": np.full(6, 0.2).tobytes(),
         "gripper": 1.0,
         "lasts_s": 0.1,
-        "based_on": robot._state.seq,
+        "based_on": robot.link.state.seq,
         "dead_man": True,
     }
     move = wire.Move(**{**wish, **change})  # type: ignore[arg-type]
-    until(lambda: robot._commands.send(move))
+    until(lambda: robot.link.commands.send(move))
     answer = until(lambda: refusal_of(robot))
     assert answer.why is why
     assert answer.text

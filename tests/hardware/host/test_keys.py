@@ -80,8 +80,8 @@ def test_an_observer_reads_and_stops_and_moves_nothing(rig: Rig) -> None:
             based_on=robot.now().seq,
             dead_man=True,
         )
-        until(lambda: robot._commands.send(move))
-        answer = until(lambda: robot._commands.receive())
+        until(lambda: robot.link.commands.send(move))
+        answer = until(lambda: robot.link.commands.receive())
         assert isinstance(answer, Incoming) and isinstance(answer.message, wire.NotFollowed)
         assert answer.message.why is Why.LEASE
         robot.stop_and_wait()

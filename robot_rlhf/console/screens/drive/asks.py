@@ -152,7 +152,7 @@ def _holding(model: Model, moment: Moment, status: Status) -> Words:
                 "skip",
             )
         case Stage.PAUSED if moment.hold_reason:
-            take = _take(model) if "take over" in moment.hold_reason else ()
+            take = _take(model) if moment.asks_for_takeover else ()
             return (_sentence(moment.hold_reason), *take)
         case Stage.PAUSED if model.snapshot.focus:
             return ("The next episode begins in a moment.",)
