@@ -35,6 +35,8 @@ from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
+_QUEUED = 16  # for each listener: a turn may publish three, and the next comes at once after a late one
+
 _ANSWERS_KEPT = 256
 _LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
 _REMEMBERED = 1_000  # events that can be asked for
@@ -104,7 +106,7 @@ class Host:
         self._rpc: Server[wire.ToHost] = Server(bind, wire.ToHost, security=security)
         self._commands: Server[wire.Move] = Server(beside, wire.Move, security=security, hwm=4)
         self._stop: Server[wire.ToStop] = Server(beside, wire.ToStop, security=security)
-        self._states = Publisher(beside, security=security)
+        self._states = Publisher(beside, security=security, hwm=_QUEUED)
         self.addresses = Addresses(
             self._rpc.address, self._commands.address, self._stop.address, self._states.address
         )
@@ -150,7 +152,7 @@ class Host:
         if late_ns > _HUNG_NS and self._state is not None:
             self.guard.happened.append(f"the control loop stood still for {late_ns / 1e6:.0f} ms")
         reading = self._read()
-        self._follow(self.guard.due(now_ns))
+        self._follow(self.guard.due(time.monotonic_ns()))  # a reading may take longer than a command lasts
         if reading is not None:
             self._publish(reading, now_ns)
         if self._recorder is not None:

@@ -64,8 +64,11 @@ class Stand:
         return None
 
     def told(self) -> list[str]:
-        """What has been told since it was last looked whether the arm rests."""
-        self.listen()
+        """What has been told since it was last looked whether the arm rests; what got lost too."""
+        with suppress(RobotError):
+            self.watcher.robot.read()
+        self._told += self.watcher.robot.events
+        self.watcher.robot.events.clear()
         return self._told
 
     @property
@@ -85,7 +88,7 @@ class Stand:
         it is told why, and nothing moves it afterwards."""
         until(self.listen)
         before = self.states[-1]
-        self._told.clear()
+        self.told().clear()
         began_ns = time.monotonic_ns()
         act()
         rest: wire.State = until(self._at_rest)
@@ -101,8 +104,6 @@ class Stand:
         while (got := self._heard.receive()) is not None:
             if isinstance(got[1], wire.State):
                 self.states.append(got[1])
-            elif isinstance(got[1], wire.Happened):
-                self._told.append(got[1].text)
         return len(self.states) > count
 
     def _at_rest(self) -> wire.State | None:

@@ -16,7 +16,7 @@ from hardware.host.guard import Safety
 from hardware.host.standstill import STANDS_S
 from hardware.remote import RemoteRobot
 from hardware.robot import Applied, Command, FaultError, RobotError, RobotState, StaleStateError
-from tests.hardware.host.served import until
+from tests.hardware.host.served import Hand, until
 from tests.hardware.host.stand import BRAKES_S, SILENT_S, SLACK_S, SPEED_M_S, STOP_S, Stand, fast, insist
 
 HANGS_S = 0.3
@@ -37,8 +37,8 @@ class Fickle(FakeArm):
         """How long the next reading, or command, takes."""
 
     def read(self) -> RobotState:
-        time.sleep(self.reading_s)
-        self.reading_s = 0.0
+        lasts_s, self.reading_s = self.reading_s, 0.0
+        time.sleep(lasts_s)
         if self.lost:
             raise RobotError("the cable is out")
         state = super().read()
@@ -47,8 +47,8 @@ class Fickle(FakeArm):
         return state if self.gripper is None else replace(state, gripper=self.gripper)
 
     def send(self, command: Command) -> Applied:
-        time.sleep(self.sending_s)
-        self.sending_s = 0.0
+        lasts_s, self.sending_s = self.sending_s, 0.0
+        time.sleep(lasts_s)
         return super().send(command)
 
     def where(self) -> float:
@@ -87,7 +87,7 @@ def test_the_wall_clock_may_be_set(stand: Stand, monkeypatch: pytest.MonkeyPatch
         stand.stops(hand())
 
 
-def interpreter_pauses(_: Stand) -> None:
+def interpreter_pauses(stand: Stand, one: Hand) -> None:
     """For a while no thread of the process runs, as while a large heap is collected."""
     count, took_s = 1_000_000, 0.0
     while took_s < HANGS_S:
@@ -97,26 +97,27 @@ def interpreter_pauses(_: Stand) -> None:
         count = round(count * min(4.0, 1.1 * HANGS_S / took_s))
 
 
-def loop_stalls(stand: Stand) -> None:
+def loop_stalls(stand: Stand, one: Hand) -> None:
     stand.served.frozen = True
     time.sleep(HANGS_S)
     stand.served.frozen = False
 
 
-def reading_hangs(stand: Stand) -> None:
+def reading_hangs(stand: Stand, one: Hand) -> None:
     stand.served.arm.reading_s = HANGS_S  # type: ignore[attr-defined]
     time.sleep(HANGS_S)
 
 
-def sending_hangs(stand: Stand) -> None:
+def sending_hangs(stand: Stand, one: Hand) -> None:
     """As where a gripper's library waits for its answer."""
     stand.served.arm.sending_s = HANGS_S  # type: ignore[attr-defined]
+    one.send(SPEED_M_S)
     time.sleep(HANGS_S)
 
 
 @pytest.mark.parametrize("hangs", [loop_stalls, reading_hangs, sending_hangs, interpreter_pauses])
 def test_a_loop_that_hangs_is_told_of_and_what_waited_meanwhile_moves_nothing(
-    stand: Stand, hangs: Callable[[Stand], None]
+    stand: Stand, hangs: Callable[[Stand, Hand], None]
 ) -> None:
     with stand.hands() as hand:
         one = hand()
@@ -124,11 +125,12 @@ def test_a_loop_that_hangs_is_told_of_and_what_waited_meanwhile_moves_nothing(
         late = one.robot.move(10**6, np.array([speed_m_s, 0, 0, 0, 0, 0]), 1.0, 0.2, dead_man=True)
 
         def act() -> None:
-            hangs(stand)
+            hangs(stand, one)
             one.robot.link.commands.send(late)
 
         at = stand.served.arm.where()  # type: ignore[attr-defined]
-        within_s = HANGS_S * (2.0 if hangs is interpreter_pauses else 1.0) + SILENT_S
+        # how long such a pause lasts is the machine's affair; how far the arm gets in it is held below
+        within_s = HANGS_S * (10.0 if hangs is interpreter_pauses else 1.0) + SILENT_S
         rest = stand.rests_after(act, within_s, "the control loop stood still for")
         # the arm's own watchdog does not wait for the loop: three turns
         assert abs(np.frombuffer(rest.tool_pos_m)[0] - at) < (0.03 + BRAKES_S + SLACK_S / 2) * SPEED_M_S
