@@ -32,17 +32,9 @@ class HostLink:
     """
 
     def __init__(
-        self,
-        address: str,
-        *,
-        name: str = "remote",
-        security: ClientSecurity | None = None,
-        timeout_s: float = 2.0,
-        stale_s: float = 0.2,
+        self, address: str, name: str, security: ClientSecurity | None, timeout_s: float, stale_s: float
     ) -> None:
-        """Waits up to `timeout_s` for the host's answer, now and at each later question. A state that came
-        more than `stale_s` ago is old. Raises RobotError where no host answers, or one that speaks
-        otherwise."""
+        """As `hardware.remote.RemoteRobot`."""
         self.address, self.timeout_s, self._stale_ns = address, timeout_s, round(stale_s * NS_PER_S)
         self.lease, self.source = "", Source.SCRIPT
         """The lease that is held, empty where none is, and as what."""

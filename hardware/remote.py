@@ -47,7 +47,7 @@ class RemoteRobot:
         """Waits up to `timeout_s` for the host's answer, now and at each later question. A state that came
         more than `stale_s` ago is old. Raises RobotError where no host answers, or one that speaks
         otherwise."""
-        self.link = HostLink(address, name=name, security=security, timeout_s=timeout_s, stale_s=stale_s)
+        self.link = HostLink(address, name, security, timeout_s, stale_s)
         """What it stands on, for those who try what a host takes."""
         self._seq = 0
 

@@ -63,12 +63,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
     security = None if asked.keys is None else ServerSecurity(asked.keys)
-    robot = make_driver(asked.driver, options_of([word for words in asked.option for word in words]))
     with contextlib.ExitStack() as made:
-        made.callback(robot.close)
         cameras = served([one for words in asked.camera for one in words], asked.bind, asked.keys)
         for camera in cameras:
             made.callback(camera.close)
+        robot = make_driver(asked.driver, options_of([word for words in asked.option for word in words]))
+        made.callback(robot.close)
         host = Host(robot, asked.bind, security=security, record=asked.record, cameras=cameras)
         made.pop_all()
     where, spec = host.addresses, robot.spec

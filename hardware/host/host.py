@@ -36,7 +36,6 @@ from hardware.transport import Peer, Publisher, Received, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
 _QUEUED = 16  # for each listener: a turn may publish three, and the next comes at once after a late one
-
 _ANSWERS_KEPT = 256
 _LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
 _REMEMBERED = 1_000  # events that can be asked for

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -57,6 +58,18 @@ class Lame(FakeArm):
         return super().send(replace(command, twist=0.3 * command.twist))
 
 
+class Pausing(FakeArm):
+    """Waits for its gripper to close, `pauses` times, and holds the host's loop up."""
+
+    pauses = 10**6
+
+    def send(self, command: Command) -> Applied:
+        if command.gripper < 0.5 and self.pauses and self.read().gripper > 0.5:
+            self.pauses -= 1
+            time.sleep(0.6)
+        return super().send(command)
+
+
 class SlowClock(MonotonicClock):
     """A simulator's that cannot keep up."""
 
@@ -84,6 +97,16 @@ def lame() -> FakeArm:
     return Lame(MonotonicClock())
 
 
+def pausing() -> FakeArm:
+    return Pausing(MonotonicClock())
+
+
+def paused() -> FakeArm:
+    arm = Pausing(MonotonicClock())
+    arm.pauses = 1
+    return arm
+
+
 def slow() -> FakeArm:
     return FakeArm(SlowClock())
 
@@ -97,6 +120,11 @@ def test_how_far_it_went_is_judged_by_its_own_clock(capsys: Captured) -> None:
     assert main(["--driver", f"{__name__}:slow"]) == 0
     said = capsys.readouterr().out
     assert "its clock runs at 0.4" in said and said.endswith("10 passed, 0 failed\n")
+
+
+def test_a_pause_that_does_not_come_again_is_told_and_forgiven(capsys: Captured) -> None:
+    assert main(["--driver", f"{__name__}:paused"]) == 0
+    assert "at the second try: no fresh state of fake" in capsys.readouterr().out
 
 
 def test_a_driver_written_from_the_guide_alone_passes(capsys: Captured) -> None:
@@ -123,6 +151,7 @@ def test_an_arm_at_an_address_is_tried_too(served: Served, capsys: Captured) -> 
         ("lame", "The tool goes where it is told"),
         ("unstoppable", "STOP stops it"),
         ("overrun", "What the limits cut is cut"),
+        ("pausing", "The gripper closes and opens"),
     ],
 )
 def test_an_arm_that_breaks_one_is_found_out(broken: str, promise: str, capsys: Captured) -> None:

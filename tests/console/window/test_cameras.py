@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -12,13 +13,16 @@ import pytest
 
 from hardware.cameras.server import CameraServer
 from hardware.transport import wait
+from robot_rlhf.console.drawing import theme
 from robot_rlhf.console.drawing.canvas import Canvas
 from robot_rlhf.console.drawing.stamps import Stock
 from robot_rlhf.console.input.actions import Action
 from robot_rlhf.console.input.controls import Commands
 from robot_rlhf.console.screens.chrome import draw_window
+from robot_rlhf.console.screens.drive.film import Film
 from robot_rlhf.console.screens.drive.screen import DriveScreen
 from robot_rlhf.console.screens.drive.sights import sights
+from robot_rlhf.console.screens.model import Seen
 
 Desk = Any
 BAR_YELLOW = (117, 117, 8)  # the second bar of the pattern, as bright as it is drawn
@@ -130,3 +134,15 @@ def test_a_camera_that_cannot_be_reached_from_here_says_why(
     desk.step(screen)
     assert told in trouble(desk)
     drawn(desk, screen)
+
+
+def test_a_picture_that_cannot_be_read_is_said_and_the_next_is_drawn(window: None) -> None:
+    pygame.font.init()
+    surface = pygame.Surface((640, 480), 0, 32)
+    canvas, film = Canvas(surface, Stock(1.0)), Film()
+    film.draw(canvas, surface.get_rect(), Seen(b"\xff\xd8 half of one", ""))
+    assert pygame.mask.from_threshold(surface, theme.WARN, (8, 8, 8, 255)).count() > 100
+    jpeg = io.BytesIO()
+    pygame.image.save(pygame.Surface((8, 8)), jpeg, ".jpg")
+    film.draw(canvas, surface.get_rect(), Seen(jpeg.getvalue(), ""))
+    assert pygame.mask.from_threshold(surface, theme.WARN, (8, 8, 8, 255)).count() == 0

@@ -6,7 +6,7 @@ import io
 
 import pygame
 
-from robot_rlhf.console.drawing import theme
+from robot_rlhf.console.drawing import parts, theme
 from robot_rlhf.console.drawing.canvas import Canvas
 from robot_rlhf.console.screens.model import Seen
 
@@ -27,8 +27,10 @@ class Film:
         if seen.jpeg is not self._jpeg or area.size != self._size:
             self._surface = _fitted(seen.jpeg, area.size)
             self._jpeg, self._size = seen.jpeg, area.size
-        if self._surface is not None:
-            canvas.surface.blit(self._surface, self._surface.get_rect(center=area.center))
+        if self._surface is None:
+            parts.card(canvas, area, "warning", "This picture cannot be read", "", theme.WARN)
+            return
+        canvas.surface.blit(self._surface, self._surface.get_rect(center=area.center))
 
 
 def _fitted(jpeg: bytes, size: tuple[int, int]) -> pygame.Surface | None:
