@@ -1,9 +1,10 @@
 """What a served arm costs: from a command to its acknowledgement, and how evenly states come.
 
 Over loopback to a host in a process of its own with a fake arm, beside a bare pyzmq echo of as many bytes in
-one, which is the limit; with `--load` beside one process a core that multiplies matrices:
+one, which is the limit; first on a quiet machine, then beside one process a core that multiplies matrices,
+and there with the host at a real-time priority too, where the kernel allows that:
 
-    python benchmarks/host_latency.py --json FILE [--load]
+    python benchmarks/latency.py --served --json FILE
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from hardware.robot import Source
 
 COMMANDS, STATES_S = 1_000, 10.0
 PERIOD_S = 0.01  # between two commands
+REAL_TIME = ("chrt", "--fifo", "20")
 
 
 def percentiles(values: Sequence[float]) -> dict[str, float]:
@@ -38,11 +40,11 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
 
 
 @contextmanager
-def host(hz: int) -> Iterator[str]:
-    """A host of a fake arm at `hz`, and its address."""
+def host(hz: int, launcher: Sequence[str] = ()) -> Iterator[str]:
+    """A host of a fake arm at `hz`, started by `launcher`, and its address."""
     words = ["--driver", "fake", "--option", f"hz={hz}", "--bind", "tcp://127.0.0.1:*"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "hardware.host", *words], stdout=subprocess.PIPE, text=True
+        [*launcher, sys.executable, "-m", "hardware.host", *words], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -115,13 +117,13 @@ def multiply() -> None:
     """Keep a core busy."""
     a = np.random.default_rng(0).normal(size=(400, 400))
     while True:
-        a = a @ a / np.linalg.norm(a)
+        _ = a @ a
 
 
 @contextmanager
-def load(on: bool) -> Iterator[None]:
+def load() -> Iterator[None]:
     """One busy process a core."""
-    busy = [multiprocessing.Process(target=multiply, daemon=True) for _ in range((os.cpu_count() or 1) * on)]
+    busy = [multiprocessing.Process(target=multiply, daemon=True) for _ in range(os.cpu_count() or 1)]
     for process in busy:
         process.start()
     try:
@@ -131,40 +133,53 @@ def load(on: bool) -> Iterator[None]:
             process.kill()
 
 
+def measured(launcher: Sequence[str] = ()) -> dict[str, object]:
+    """Both round trips and both rates."""
+    with host(100, launcher) as address:
+        took, size = commanded(address)
+        at_100 = states(address, 100)
+    with host(500, launcher) as address:
+        at_500 = states(address, 500)
+    return {
+        "command_to_acknowledgement_ms": percentiles(took),
+        "bare_echo_ms": percentiles(echoed(size)),
+        "states_at_100_hz": at_100,
+        "states_at_500_hz": at_500,
+        "command_bytes": size,
+    }
+
+
 def main() -> None:
-    """Measure, print a table, write JSON."""
+    """Measure, print the tables, write JSON."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--json", type=Path, help="write the figures to this file")
-    parser.add_argument("--load", action="store_true", help="beside a busy process a core")
     asked = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    with ExitStack() as stack:
-        stack.enter_context(load(asked.load))
-        with host(100) as address:
-            took, size = commanded(address)
-            at_100 = states(address, 100)
-        with host(500) as address:
-            at_500 = states(address, 500)
-        limit = echoed(size)
-    result = {
-        "command_to_acknowledgement_ms": percentiles(took),
-        "bare_echo_ms": percentiles(limit),
-        "states_at_100_hz": at_100,
-        "states_at_500_hz": at_500,
-        "command_bytes": size,
-        "load": asked.load,
-        "cores": os.cpu_count(),
+    result: dict[str, object] = {"quiet": measured()}
+    with load():
+        result["loaded"] = measured()
+        if subprocess.run([*REAL_TIME, "true"], capture_output=True).returncode == 0:
+            result["loaded, host in real time"] = measured(REAL_TIME)
+        else:
+            print(f"not measured: '{' '.join(REAL_TIME)}' is not allowed here", file=sys.stderr)
+    names = {
+        "command_to_acknowledgement_ms": f"command to acknowledgement, {COMMANDS:,}",
+        "bare_echo_ms": f"bare echo, {COMMANDS:,}",
+        "states_at_100_hz": "states at 100 Hz, unevenness",
+        "states_at_500_hz": "states at 500 Hz, unevenness",
     }
-    print("| | p50 | p99 | max |\n|---|---|---|---|")
-    for name, of in (("command to acknowledgement", percentiles(took)), ("bare echo", percentiles(limit))):
-        print(f"| {name}, {COMMANDS:,} | {of['p50']:.2f} ms | {of['p99']:.2f} ms | {of['max']:.2f} ms |")
-    for hz, found in ((100, at_100), (500, at_500)):
-        name = f"states at {hz} Hz ({found['a_second']:.0f} a second), unevenness"
-        print(f"| {name} | {found['p50']:.2f} ms | {found['p99']:.2f} ms | {found['max']:.2f} ms |")
+    for when, figures in result.items():
+        print(f"| {when} | p50 | p99 | max | states a second |\n|---|---|---|---|---|")
+        assert isinstance(figures, dict)
+        for key, name in names.items():
+            of = figures[key]
+            rate = of.get("a_second", "")
+            print(f"| {name} | {of['p50']:.2f} ms | {of['p99']:.2f} ms | {of['max']:.2f} ms | {rate} |")
+        print()
     if asked.json is not None:
-        asked.json.write_text(json.dumps(result, indent=2) + "\n")
+        asked.json.write_text(json.dumps(result | {"cores": os.cpu_count()}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

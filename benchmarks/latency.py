@@ -8,6 +8,10 @@ session's in another process. The time of arrival is taken by a recorder around 
 that process, of which the session knows nothing: the moment at which the joint motors get the targets of the
 operator's command, or of zero velocity. With `--load learner` the session's own learner, a third process,
 trains without a pause. All clocks are the machine's monotonic clock.
+
+    python benchmarks/latency.py --served --json served.json
+
+measures the wire to a served arm instead: see host_latency.py.
 """
 
 from __future__ import annotations
@@ -248,11 +252,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--presses", type=int, default=2000)
     parser.add_argument("--load", choices=("learner", "none"), default="learner")
+    parser.add_argument("--served", action="store_true", help="the wire to a served arm instead")
     parser.add_argument("--host", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.host:
         host(asked.load == "learner")
         return
+    if asked.served:
+        words = ["--json", str(asked.json)] if asked.json is not None else []
+        script = Path(__file__).with_name("host_latency.py")
+        sys.exit(subprocess.call([sys.executable, str(script), *words]))
     os.environ.setdefault("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")
     if not os.environ.get("DISPLAY"):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
