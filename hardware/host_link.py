@@ -19,6 +19,8 @@ from hardware.transport import Client, Expired, Incoming, Subscriber, TransportE
 
 RENEW_S = 0.25
 """A lease is renewed after this."""
+CLEARS_S = 10.0
+"""So long it may take an arm to clear its faults."""
 _GREET_S = 0.5  # while no state comes the host is asked as often whether it is still the same
 _RELEASED_S = 0.2
 
@@ -32,7 +34,13 @@ class HostLink:
     """
 
     def __init__(
-        self, address: str, name: str, security: ClientSecurity | None, timeout_s: float, stale_s: float
+        self,
+        address: str,
+        name: str,
+        security: ClientSecurity | None,
+        timeout_s: float,
+        stale_s: float,
+        blind: bool,
     ) -> None:
         """As `hardware.remote.RemoteRobot`."""
         self.address, self.timeout_s, self._stale_ns = address, timeout_s, round(stale_s * NS_PER_S)
@@ -79,7 +87,8 @@ class HostLink:
             self.rpc.close()
             raise
         try:
-            self.until(lambda: self.state is not None and (self.seen >= 0 or not self.welcome.lays_out))
+            if not blind:
+                self.until(lambda: self.state is not None and (self.seen >= 0 or not self.welcome.lays_out))
         except BaseException:
             self.close()
             raise
@@ -108,11 +117,12 @@ class HostLink:
     ) -> _Answer:
         """Ask and wait for the answer, where nothing else is said of `at` the host's socket for questions."""
         socket: Client[Any] = self.rpc if at is None else at
-        request = socket.request(question, retry_s=0.5, deadline_s=self.timeout_s)
+        deadline_s = CLEARS_S if isinstance(question, wire.Clear) else self.timeout_s
+        request = socket.request(question, retry_s=0.5, deadline_s=deadline_s)
         while True:
             got = socket.receive()
             if isinstance(got, Expired) and got.request == request:
-                why = socket.rejection or f"nothing answered within {self.timeout_s} s"
+                why = socket.rejection or f"nothing answered within {deadline_s} s"
                 raise RobotError(f"no host at {self.address}: {why}")
             if got is None:
                 wait([socket], time.monotonic_ns() + NS_PER_S // 10)
@@ -130,13 +140,21 @@ class HostLink:
             return got.message
 
     def until(self, holds: Callable[[], bool]) -> None:
-        """Wait until the states that come say so. Raises StaleStateError where none does for `timeout_s`."""
+        """Wait until the states that come say so. Raises StaleStateError where none does for `timeout_s`,
+        with the host's reason where it has one."""
         deadline_ns = time.monotonic_ns() + round(self.timeout_s * NS_PER_S)
         while not holds():
             if time.monotonic_ns() >= deadline_ns:
-                raise StaleStateError(f"the host at {self.address} answers, but no state of it comes")
+                raise StaleStateError(f"no state of {self.spec.name} comes: {self._why_none()}")
             wait([self._states, self.rpc], min(deadline_ns, time.monotonic_ns() + NS_PER_S // 10))
             self.service()
+
+    def _why_none(self) -> str:
+        try:
+            self.ask(wire.Ask(), wire.State)
+        except RobotError as error:
+            return str(error)
+        return f"the host at {self.address} answers, but not what is waited for"
 
     def until_safety(self, holds: Callable[[Safety], bool]) -> None:
         """Wait until a state says so that came after this was called."""
@@ -190,7 +208,9 @@ class HostLink:
 
     def ask_later(self, question: wire.ToHost) -> None:
         """Ask without waiting: what becomes of it is seen in the lease, the states and the events."""
-        deadline_s = RENEW_S if isinstance(question, wire.Renew) else self.timeout_s
+        deadline_s = self.timeout_s
+        if isinstance(question, wire.Renew | wire.Clear):
+            deadline_s = CLEARS_S if isinstance(question, wire.Clear) else RENEW_S
         self._later[self.rpc.request(question, retry_s=0.1, deadline_s=deadline_s)] = question
 
     def _hear_answer(self, got: Incoming[wire.FromHost] | Expired) -> None:

@@ -43,11 +43,12 @@ class RemoteRobot:
         security: ClientSecurity | None = None,
         timeout_s: float = 2.0,
         stale_s: float = 0.2,
+        blind: bool = False,
     ) -> None:
-        """Waits up to `timeout_s` for the host's answer, now and at each later question. A state that came
-        more than `stale_s` ago is old. Raises RobotError where no host answers, or one that speaks
-        otherwise."""
-        self.link = HostLink(address, name, security, timeout_s, stale_s)
+        """Waits up to `timeout_s` for the host's answer, now and at each later question, and for a state,
+        but if `blind` it shall do without. A state that came more than `stale_s` ago is old. Raises
+        RobotError where no host answers, or one that speaks otherwise."""
+        self.link = HostLink(address, name, security, timeout_s, stale_s, blind)
         """What it stands on, for those who try what a host takes."""
         self._seq = 0
 
@@ -222,9 +223,11 @@ class RemoteRobot:
         self.link.until_safety(lambda safety: safety is not Safety.STOPPED)
 
     def stop_and_wait(self) -> None:
-        """STOP, and wait until the host says that the arm is stopped. Raises RobotError where it does not."""
+        """STOP, and wait until the host says that the arm is stopped, in a state too where those come.
+        Raises RobotError where it does not."""
         self.link.ask(wire.Stop(reason=""), wire.Done, self.link.stop)
-        self.link.until_safety(lambda safety: safety is Safety.STOPPED)
+        if self.link.state is not None:
+            self.link.until_safety(lambda safety: safety is Safety.STOPPED)
 
     def now(self) -> wire.State:
         """The newest state with all that the host says of it, once there is one. Raises as `read` does."""

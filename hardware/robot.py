@@ -159,13 +159,23 @@ class RobotState:
     faults: tuple[str, ...] = ()
     applied: Applied | None = None
 
+    def check(self, joints: int) -> None:
+        """Raises ValueError, naming it, for what is not as many finite numbers as it should be."""
+        sizes = {"joint_pos_rad": joints, "joint_vel_rad_s": joints, "tool_pos_m": 3, "tool_quat_xyzw": 4}
+        for name, size in (sizes | {"tool_twist": 6}).items():
+            vector(getattr(self, name), size, name)
+        vector([self.gripper], 1, "gripper")
+        if self.wrench is not None:
+            vector(self.wrench, 6, "wrench")
+
 
 @runtime_checkable
 class Robot(Protocol):
     """An arm: simulated, fake, or real behind a wire.
 
     `send` never blocks and never queues: the newest command replaces the one before it, and once its
-    `valid_for_s` has run out the arm holds still.
+    `valid_for_s` has run out the arm holds still. Whoever is driven by a host alone need not limit what it
+    is sent: the host has.
     """
 
     @property

@@ -3,9 +3,9 @@
 Safe state: brakes. Without power they engage and the arm stays where it is.
 
 Velocities go to the arm's own Cartesian velocity controller, each as a motion that lasts as long as its
-command and then comes to rest. Two watchdogs of the vendor's stand behind that. Should the host hang, the
-motion under way ends by itself; should its process die, or its machine, the arm misses its packets of every
-millisecond and stops with communication_constraints_violation.
+command and then comes to rest; the limits are the host's. Two watchdogs of the vendor's stand behind that.
+Should the host hang, the motion under way ends by itself; should its process die, or its machine, the arm
+misses its packets of every millisecond and stops with communication_constraints_violation.
 
 A reflex (20 Nm at a joint or 30 N at the tool beyond what moving takes, set on connecting) and whatever else
 ends a motion is a fault; `clear_fault` has the arm recover from it. `stop` stops fingers that are on their
@@ -24,7 +24,6 @@ from xml.etree import ElementTree
 import numpy as np
 
 from hardware.drivers.fake import FAKE_SPEC
-from hardware.limits import limit
 from hardware.robot import (
     Applied,
     Command,
@@ -132,13 +131,11 @@ class FrankaArm:
         state = self.read()
         if state.faults:
             raise FaultError(f"command {command.seq} refused: {', '.join(state.faults)}; clear_fault() first")
-        before = self._applied or Applied(replace(command, twist=np.zeros(6)))
-        applied = limit(command, state, before, self._spec, 1.0 / self._spec.control_hz)
-        self._move(applied.command.twist, command.valid_for_s)
+        self._move(command.twist, command.valid_for_s)
         if self._hand is not None:
-            self._hand.wanted = applied.command.gripper
-        self._applied = applied
-        return applied
+            self._hand.wanted = command.gripper
+        self._applied = Applied(command)
+        return self._applied
 
     def stop(self) -> None:
         if self._arm is None:

@@ -1,9 +1,10 @@
 """Universal Robots' arms, by ur-rtde: `pip install "robot-rlhf[ur]"`, driver `ur`.
 
-Tool velocities go to the arm by ur-rtde's `speedL`, out of a process of their own (`ur_process.py`) that says
-zero once a command has run out or the host has died. Behind it stands the controller's watchdog: when nothing
-has been heard for `watchdog_s`, since that process died too or the cable broke, it ends the control program,
-and the arm stops. Without power its brakes engage (`SafeState.BRAKE`).
+Tool velocities go to the arm by ur-rtde's `speedL`, within the limits of the host, out of a process of
+their own (`ur_process.py`), since ur-rtde's calls may wait for the controller. That says zero once a command
+has run out or the host has died. Behind it stands the controller's watchdog: when nothing has been heard for
+`watchdog_s`, since that process died too or the cable broke, it ends the control program, and the arm stops.
+Without power its brakes engage (`SafeState.BRAKE`).
 
 A protective stop, an emergency stop or an end of the control program stops the arm; `clear_fault` unlocks a
 protective stop, not before the 5 s that the controller asks for, and starts the program anew. After a lost
@@ -24,7 +25,6 @@ import numpy as np
 
 from hardware.clock import NS_PER_S
 from hardware.drivers.ur_link import ENDED, PROTECTIVE, Link, Order, Seen, Start
-from hardware.limits import limit
 from hardware.robot import (
     Applied,
     Command,
@@ -77,8 +77,7 @@ class UrArm:
         self._seq = 0
         self._protected_ns: int | None = None
         self._applied: Applied | None = None
-        self._before: Applied | None = None  # what was applied at the end of the last control period
-        self._period_began_ns = self._expires_ns = 0
+        self._expires_ns = 0
         self._closed = False
 
     @property
@@ -99,27 +98,19 @@ class UrArm:
         return self._state(seen, self._in_force(now_ns))
 
     def send(self, command: Command) -> Applied:
-        """However often it is called in one control period, the command changes by one period's
-        acceleration."""
         seen = self._require_link().seen
         if seen.faults:
             raise FaultError(f"command {command.seq} refused: {', '.join(seen.faults)}; clear_fault() first")
         now_ns = time.monotonic_ns()
-        in_force = self._in_force(now_ns)
-        period_ns = round(NS_PER_S / self._spec.control_hz)
-        if now_ns - self._period_began_ns >= period_ns:
-            self._before, self._period_began_ns = in_force, now_ns
-        state = self._state(seen, in_force)
-        applied = limit(command, state, self._before, self._spec, period_ns / NS_PER_S)
-        self._applied, self._expires_ns = applied, now_ns + round(command.valid_for_s * NS_PER_S)
-        self._order(applied.command.twist, _DRIVE_M_S2, command.valid_for_s)
-        return applied
+        self._applied, self._expires_ns = Applied(command), now_ns + round(command.valid_for_s * NS_PER_S)
+        self._order(command.twist, _DRIVE_M_S2, command.valid_for_s)
+        return self._applied
 
     def stop(self) -> None:
         """By a velocity of zero: `speedStop` waits for the controller, for minutes if that is silent."""
         if self._applied is not None:
             rest = replace(self._applied.command, twist=np.zeros(6))
-            self._applied = self._before = Applied(rest)
+            self._applied = Applied(rest)
         self._order(np.zeros(6), _STOP_M_S2, 0.0)
 
     def clear_fault(self) -> None:
@@ -140,7 +131,7 @@ class UrArm:
                     f"in {left_s:.1f} s"
                 )
         self._lose("not connected again")
-        self._applied = self._before = None
+        self._applied = None
         link, self._spare = self._make_spare(), None
         try:
             link.connect(msgspec.structs.replace(self._start, unlock=True))
@@ -199,7 +190,7 @@ class UrArm:
         applied = self._applied
         if applied is not None and now_ns >= self._expires_ns and applied.command.twist.any():
             rest = replace(applied.command, twist=np.zeros(6))
-            self._applied = self._before = Applied(rest, (Limit.EXPIRED,))
+            self._applied = Applied(rest, (Limit.EXPIRED,))
         return self._applied
 
     def _state(self, seen: Seen, applied: Applied | None) -> RobotState:

@@ -173,7 +173,7 @@ class Guard:
 
     def heard(self, peer: Peer, now_ns: int) -> None:
         """A person lets it be known that they are there. Raises NotAllowedError for others than people."""
-        self._require_person(peer, "stand in for a person")
+        self.require_person(peer, "stand in for a person")
         self._heard_ns = now_ns
 
     # -- stopping and starting ---------------------------------------------------------------------------
@@ -186,15 +186,21 @@ class Guard:
 
     def clear(self, peer: Peer) -> None:
         """The first of two acts after a stop. Raises NotAllowedError for others than people."""
-        self._require_person(peer, "clear a stop")
+        self.require_person(peer, "clear a stop")
         if self.safety is Safety.STOPPED:
             self.safety, self.reason = Safety.DISARMED, "cleared: arm to go on"
             self.happened.append(f"cleared by {peer.name}")
 
+    @staticmethod
+    def require_person(peer: Peer, act: str) -> None:
+        """Raises NotAllowedError for others than people."""
+        if peer.role not in (Role.OPERATOR, Role.MAINTAINER):
+            raise NotAllowedError(Why.ROLE, f"{peer.name} is {peer.role.value}: it may not {act}")
+
     def arm(self, peer: Peer, now_ns: int) -> None:
         """The second. Raises NotAllowedError for others than people, while stopped, and where nobody is
         heard of though somebody has to be."""
-        self._require_person(peer, "arm")
+        self.require_person(peer, "arm")
         if self.safety is Safety.STOPPED:
             raise NotAllowedError(Why.STOPPED, f"stopped ({self.reason}): clear it first")
         if self.attended and self._silence_s(now_ns) > HOLD_AFTER_S:
@@ -297,8 +303,3 @@ class Guard:
         self.lease = None
         self._hold(reason)
         self._command = None
-
-    @staticmethod
-    def _require_person(peer: Peer, act: str) -> None:
-        if peer.role not in (Role.OPERATOR, Role.MAINTAINER):
-            raise NotAllowedError(Why.ROLE, f"{peer.name} is {peer.role.value}: it may not {act}")

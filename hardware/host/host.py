@@ -1,8 +1,9 @@
 """One control loop that owns an arm, and the sockets by which others ask it to move.
 
 The loop turns at the arm's own rate on absolute deadlines: read the arm, publish what it is like, follow
-what the guard says. Between two turns it answers; a STOP is answered, and acted on, at once. Nothing that
-comes over the network is waited for, and nothing raises out of the loop but the arm's own driver.
+what the guard says, as far as the limits let it. Between two turns it answers; a STOP is answered, and acted
+on, at once. Nothing that comes over the network is waited for, and nothing raises out of the loop but the
+arm's own driver.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -23,14 +24,8 @@ from hardware.clock import NS_PER_S
 from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Why, Wish
 from hardware.host.recorder import Recorder, Verdict
 from hardware.host.standstill import STANDS_S, Standstill
-from hardware.robot import (
-    Applied,
-    Command,
-    Robot,
-    RobotError,
-    RobotState,
-    Vector,
-)
+from hardware.limits import limit
+from hardware.robot import Applied, Command, Robot, RobotError, RobotState, Vector
 from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Server, wait
 
@@ -47,7 +42,8 @@ class Clearable(Protocol):
     """An arm whose faults can be cleared by software."""
 
     def clear_fault(self) -> None:
-        """Forget all faults. Nothing moves before the next command. Raises RobotError where it cannot be."""
+        """Forget all faults. Nothing moves before the next command. It may wait for the arm, which was
+        stopped before; its states then wait too. Raises RobotError where it cannot be."""
         ...
 
 
@@ -118,7 +114,9 @@ class Host:
         self._last_command = -1
         self._answers: OrderedDict[tuple[str, str], wire.FromHost] = OrderedDict()
         self._following: Command | None = None
-        self._in_force: Vector | None = None  # what the limits let through of it
+        self._reading: RobotState | None = None
+        self._applied: Applied | None = None  # what the limits let through of it
+        self._before: Applied | None = None  # the same when this turn began
         self._standstill = Standstill(self._spec.control_hz)
         self._state: wire.State | None = None
         self.late_ms = 0.0
@@ -150,7 +148,8 @@ class Host:
         self._next_ns += (missed + 1) * self._period_ns
         if late_ns > _HUNG_NS and self._state is not None:
             self.guard.happened.append(f"the control loop stood still for {late_ns / 1e6:.0f} ms")
-        reading = self._read()
+        reading = self._reading = self._read()
+        self._before = self._applied
         self._follow(self.guard.due(time.monotonic_ns()))  # a reading may take longer than a command lasts
         if reading is not None:
             self._publish(reading, now_ns)
@@ -166,14 +165,16 @@ class Host:
     def _read(self) -> RobotState | None:
         try:
             reading = self._robot.read()
-        except RobotError as error:
-            self._fail(str(error))
+            reading.check(len(self._spec.joint_names))
+        except (RobotError, ValueError) as error:
+            self._fail(str(error) if isinstance(error, RobotError) else f"its state makes no sense: {error}")
             return None
         if reading.faults and self.guard.safety is not Safety.STOPPED:
             self._fail(", ".join(reading.faults))
-        if self._standstill.seen(reading, self._in_force):
+        applied = self._applied
+        if self._standstill.seen(reading, None if applied is None else applied.command.twist):
             self._fail(f"it reads the same for {STANDS_S} s though it is told to move")
-        return reading
+        return reading if applied is None else replace(reading, applied=_joined(applied, reading.applied))
 
     def _faults(self) -> str:
         """What the arm says is wrong; empty where it says nothing, or cannot be read."""
@@ -189,7 +190,8 @@ class Host:
         self._halt()
 
     def _follow(self, command: Command | None) -> Applied | None:
-        """Carry out what is due, or come to rest; what the limits let through, None where nothing was."""
+        """Carry out what is due, or come to rest; what the limits let through, None where nothing was.
+        However many commands come in one turn, the velocity changes by one turn's acceleration."""
         if self.guard.safety is Safety.STOPPED:
             self._halt()
             return None
@@ -197,22 +199,24 @@ class Host:
             return None
         lasts_s = _LASTS_TURNS * self._period_ns / NS_PER_S
         last = self._following if command is None else command
-        assert last is not None
+        assert last is not None and self._reading is not None  # what is followed answers a state
         twist = np.zeros(6) if command is None else command.twist
+        wanted = Command(last.seq, twist, last.gripper, lasts_s, last.source)
+        ours = limit(wanted, self._reading, self._before, self._spec, self._period_ns / NS_PER_S)
         try:
-            applied = self._robot.send(Command(last.seq, twist, last.gripper, lasts_s, last.source))
+            applied = _joined(ours, self._robot.send(ours.command))
         except RobotError as error:
             self._fail(self._faults() or str(error))
             return None
-        self._in_force = applied.command.twist
-        at_rest = command is None and not self._in_force.any()
+        self._applied = applied
+        at_rest = command is None and not applied.command.twist.any()
         self._following = None if at_rest else last
         return applied
 
     def _halt(self) -> None:
         """Zero velocity as fast as the arm can."""
         self._robot.stop()
-        self._following = self._in_force = None
+        self._following = self._applied = self._before = None
 
     # -- what is said ------------------------------------------------------------------------------------
 
@@ -353,9 +357,7 @@ class Host:
             case wire.Release(lease=id):
                 self.guard.release(peer, id, now_ns)
             case wire.Clear():
-                self.guard.clear(peer)
-                if isinstance(self._robot, Clearable):
-                    self._robot.clear_fault()
+                self._clear(peer)
             case wire.Arm():
                 self.guard.arm(peer, now_ns)
             case wire.Lay():
@@ -367,10 +369,17 @@ class Host:
                 later = [event for event in self._happened if event.number > number]
                 return wire.Events(events=tuple(later[: wire.MAX_EVENTS]))
             case wire.Ask():
-                if self._state is None:
-                    return wire.Refused(why=None, text="the arm has not been read yet")
+                if self._state is None or self._reading is None:
+                    return wire.Refused(why=None, text=wire.text(self.guard.reason))
                 return self._state
         return wire.Done()
+
+    def _clear(self, peer: Peer) -> None:
+        self.guard.require_person(peer, "clear a stop")
+        if self.guard.safety is Safety.STOPPED and isinstance(self._robot, Clearable):
+            self._robot.clear_fault()
+            self._next_ns = time.monotonic_ns()  # the arm stood still meanwhile: that is no late turn
+        self.guard.clear(peer)
 
     def _lay_out(self, peer: Peer, asked: wire.Lay, now_ns: int) -> wire.FromHost:
         if self._simulation is None:
@@ -412,6 +421,15 @@ class Host:
             self._recorder.close()
         for camera in self._cameras:
             camera.close()
+
+
+def _joined(ours: Applied, theirs: Applied | None) -> Applied:
+    """What an arm carries out of what it was sent, and all limits that cut it on its way there; where it says
+    nothing of that, what it was sent."""
+    if theirs is None or theirs.command.seq != ours.command.seq:
+        return ours
+    also = tuple(one for one in theirs.limits if one not in ours.limits)
+    return Applied(theirs.command, ours.limits + also)
 
 
 def _port(address: str) -> int:

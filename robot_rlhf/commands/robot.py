@@ -94,6 +94,7 @@ class Did(msgspec.Struct, frozen=True):
 
 
 Answer: TypeAlias = Status | Round | Described | Did
+_BLIND = ("ping", "describe", "stop", "clear-fault")  # what can be done to an arm that cannot be read
 HELD_S = 0.7
 _PINGS = 20
 _TURN_S, _VALID_S = 0.02, 0.1
@@ -102,7 +103,7 @@ _TURN_S, _VALID_S = 0.02, 0.1
 def ask(what: str, address: str, key: Path | None) -> Answer:
     """Raises RobotError where the host does not answer, or refuses."""
     security = None if key is None else ClientSecurity(key)
-    robot = RemoteRobot(address, name="robot-rlhf robot", security=security)
+    robot = RemoteRobot(address, name="robot-rlhf robot", security=security, blind=what in _BLIND)
     try:
         return _answer(what, robot)
     finally:
@@ -118,6 +119,7 @@ def _answer(what: str, robot: RemoteRobot) -> Answer:
             return Described(welcome.spec, welcome.attended, welcome.session, tuple(welcome.cameras))
         case "stop":
             robot.stop_and_wait()
+            return Did(Safety.STOPPED)
         case "clear-fault":
             robot.clear_fault()
         case "arm":

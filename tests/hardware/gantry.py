@@ -10,7 +10,6 @@ import time
 
 import numpy as np
 
-from hardware.limits import limit
 from hardware.robot import Applied, Command, FaultError, RobotSpec, RobotState, SafeState, Vector
 
 HZ = 50.0
@@ -46,7 +45,6 @@ class Gantry:
 
     def __init__(self, rails: Rails, low_m: Vector, high_m: Vector) -> None:
         self._rails, self._seq = rails, 0
-        self._applied: Applied | None = None
         self._spec = RobotSpec(
             name="gantry",
             joint_names=("x", "y", "z"),
@@ -81,18 +79,15 @@ class Gantry:
             tool_twist=np.concatenate([self._rails.velocity, np.zeros(3)]),
             gripper=0.0,
             faults=("a rail is jammed",) if self._rails.jammed else (),
-            applied=self._applied,
         )
 
     def send(self, command: Command) -> Applied:
         if self._rails.jammed:
             raise FaultError("a rail is jammed")
-        self._applied = limit(command, self.read(), self._applied, self._spec, 1.0 / HZ)
-        self._rails.move(self._applied.command.twist[:3], command.valid_for_s)
-        return self._applied
+        self._rails.move(command.twist[:3], command.valid_for_s)
+        return Applied(command)
 
     def stop(self) -> None:
-        self._applied = None
         self._rails.move(np.zeros(3), 0.0)
 
     def close(self) -> None:
