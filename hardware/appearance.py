@@ -49,7 +49,8 @@ def _text(name: str, value: str, empty: bool = False) -> None:
 
 
 class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A rigid part of the arm. `parent` is the index of a link before this one, or -1 for the base frame.
+    """A rigid part of the arm. `parent` is the index of a link before this one, or -1 for the base frame, or
+    for the tool's where it is `at_tool`.
 
     The link's frame lies at `origin` in its parent's, then turns about `axis` by the entry
     `turned_by_joint` of joint_pos_rad and slides along it by `slide_m` times the gripper's opening.
@@ -62,6 +63,7 @@ class Link(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
     axis: Triple = (0.0, 0.0, 1.0)
     turned_by_joint: int | None = None
     slide_m: float = 0.0
+    at_tool: bool = False
 
     def __post_init__(self) -> None:
         _text("a link's name", self.name)
@@ -192,6 +194,10 @@ class SceneDescription(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
                 raise ValueError(
                     f"link {index} ({link.name}) has the parent {link.parent}: expected one before it, or -1"
                 )
+            if link.at_tool and link.parent != -1:
+                raise ValueError(
+                    f"link {index} ({link.name}) is at the tool and has the parent {link.parent}"
+                )
         for mesh in self.meshes:
             if not 0 <= mesh.link < len(self.links):
                 raise ValueError(
@@ -227,6 +233,7 @@ class Kinematics:
 
     def __init__(self, links: Sequence[Link]) -> None:
         self._parents = [link.parent for link in links]
+        self._at_tool = [index for index, link in enumerate(links) if link.at_tool]
         self._origins = np.stack([_matrix(link.origin_pos_m, link.origin_quat_xyzw) for link in links])
         axes = np.array([link.axis for link in links])
         self._slides = axes * np.array([[link.slide_m] for link in links])
@@ -237,8 +244,9 @@ class Kinematics:
         self._across = np.array([[zero, -z, y], [z, zero, -x], [-y, x, zero]]).transpose(2, 0, 1)
         self._across_twice = self._across @ self._across
 
-    def poses(self, joint_pos_rad: Array, gripper: float) -> Array:
-        """(links, 4, 4): each link's frame in the base frame, for joints (7,) and an opening 0 to 1."""
+    def poses(self, joint_pos_rad: Array, gripper: float, tool_pose: Array) -> Array:
+        """(links, 4, 4): each link's frame in the base frame, for joints (7,), an opening 0 to 1 and the
+        tool's pose (7,)."""
         motions = np.tile(np.eye(4), (len(self._parents), 1, 1))
         angles = np.asarray(joint_pos_rad, dtype=np.float64)[self._joints, None, None]
         # Rodrigues' formula
@@ -246,6 +254,8 @@ class Kinematics:
         motions[self._turning, :3, :3] += (1.0 - np.cos(angles)) * self._across_twice
         motions[:, :3, 3] = self._slides * gripper
         poses = self._origins @ motions
+        if self._at_tool:
+            poses[self._at_tool] = _matrix(tool_pose[:3], tool_pose[3:]) @ poses[self._at_tool]
         for index, parent in enumerate(self._parents):
             if parent >= 0:
                 poses[index] = poses[parent] @ poses[index]
@@ -267,7 +277,7 @@ def rotation(quat_xyzw: Sequence[float] | Array) -> Array:
     )
 
 
-def _matrix(position_m: Triple, quat_xyzw: Quad) -> Array:
+def _matrix(position_m: Triple | Array, quat_xyzw: Quad | Array) -> Array:
     matrix = np.eye(4)
     matrix[:3, :3] = rotation(quat_xyzw)
     matrix[:3, 3] = position_m

@@ -88,6 +88,8 @@ class RobotSpec:
     simulated: bool
     home_m: Vector | None = None
     """Where its tool waits, (3,); None: in the middle of the workspace."""
+    looks: str = ""
+    """How it is drawn: "panda", or else its hand alone, at the tool."""
 
     def __post_init__(self) -> None:
         joints = len(self.joint_names)

@@ -23,9 +23,9 @@ _FIXED = JOINTS + 1 + 1 + 3 + 4 + 3
 class Scene:
     """A moment (no leading dimension) or a run of T moments (leading dimension T).
 
-    joint_pos_rad (..., 7); gripper and gripper_target (...): opening and commanded opening,
-    0 closed to 1 open; tool_pos_m (..., 3); tool_quat_xyzw (..., 4); tool_vel_m_s (..., 3);
-    objects: name -> (..., 7) position in m and quaternion xyzw.
+    joint_pos_rad (..., 7), 0 for joints that the arm has not; gripper and gripper_target (...): opening and
+    commanded opening, 0 closed to 1 open; tool_pos_m (..., 3); tool_quat_xyzw (..., 4);
+    tool_vel_m_s (..., 3); objects: name -> (..., 7) position in m and quaternion xyzw.
     """
 
     joint_pos_rad: Array

@@ -279,6 +279,7 @@ class SpecMessage(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_on
     safe_state: SafeState
     simulated: bool
     home_m: tuple[float, ...]
+    looks: Name
 
     @staticmethod
     def of(spec: RobotSpec) -> SpecMessage:

@@ -50,6 +50,7 @@ PANDA_SPEC = RobotSpec(
     safe_state=SafeState.HOLD,
     simulated=True,
     home_m=np.array([0.45, 0.0, 0.22]),
+    looks="panda",
 )
 
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from hardware.appearance import Link, Mesh, PropLook, SceneDescription, Table, Triple, View
 from hardware.robot import RobotSpec
-from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC
+from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC, TOOL_LINK
 from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
 from sim.task import Task
 
@@ -37,6 +38,9 @@ _COLOURS: dict[str, Triple] = {
     "panda_rightfinger": _FINGER,
 }
 
+_HAND_LINKS = ("panda_hand", "panda_leftfinger", "panda_rightfinger")
+_RIM_M = 0.15
+
 TABLE = Table(low_m=(-0.25, -0.60), high_m=(1.05, 0.60), rgb=(0.70, 0.73, 0.77))
 VIEWS = (
     View(name="front", target_m=(0.42, -0.01, 0.26), distance_m=1.36, azimuth_deg=30.0, elevation_deg=23.0),
@@ -55,11 +59,13 @@ VIEWS = (
 )
 
 
-def describe(task: Task, spec: RobotSpec = PANDA_SPEC) -> SceneDescription:
-    """The description of a task's scenes with the simulated Panda, limits as in `spec`.
+def describe(task: Task, spec: RobotSpec | None = None) -> SceneDescription:
+    """The description of a task's scenes with the arm of `spec`, None for the simulated Panda: a Panda, or
+    where it looks otherwise a Panda's hand at its tool.
 
     Takes some tens of milliseconds; it loads an arm of its own and leaves other worlds alone.
     """
+    spec = PANDA_SPEC if spec is None else spec
     with quiet(1):
         client: Any = BulletClient(connection_mode=pybullet.DIRECT)
     try:
@@ -68,6 +74,8 @@ def describe(task: Task, spec: RobotSpec = PANDA_SPEC) -> SceneDescription:
             "franka_panda/panda.urdf", useFixedBase=True, flags=pybullet.URDF_IGNORE_VISUAL_SHAPES
         )
         links, meshes = _links(client, arm), _meshes(client, arm)
+        if spec.looks != PANDA_SPEC.looks:
+            links, meshes = _hand(client, arm, links, meshes)
     finally:
         client.disconnect()
     return SceneDescription(
@@ -85,12 +93,36 @@ def describe(task: Task, spec: RobotSpec = PANDA_SPEC) -> SceneDescription:
             )
             for prop in task.props
         ),
-        table=TABLE,
+        table=TABLE if spec.looks == PANDA_SPEC.looks else _table_below(spec),
         workspace_low_m=_triple(spec.workspace_low_m),
         workspace_high_m=_triple(spec.workspace_high_m),
         max_speed_m_s=spec.max_speed_m_s,
         max_turn_rad_s=spec.max_turn_rad_s,
-        views=VIEWS,
+        views=VIEWS if spec.looks == PANDA_SPEC.looks else _views_of(spec),
+    )
+
+
+def _table_below(spec: RobotSpec) -> Table:
+    """Under the workspace, and under the arm's base."""
+    low = np.minimum(spec.workspace_low_m[:2] - _RIM_M, -_RIM_M)
+    high = np.maximum(spec.workspace_high_m[:2] + _RIM_M, _RIM_M)
+    return msgspec.structs.replace(TABLE, low_m=tuple(low.tolist()), high_m=tuple(high.tolist()))
+
+
+def _views_of(spec: RobotSpec) -> tuple[View, ...]:
+    """Those of the Panda, moved and scaled to another workspace."""
+    ours, theirs = ((one.workspace_low_m + one.workspace_high_m) / 2 for one in (PANDA_SPEC, spec))
+    widths = [np.linalg.norm(one.workspace_high_m - one.workspace_low_m) for one in (PANDA_SPEC, spec)]
+    scale = float(np.clip(widths[1] / widths[0], 0.3, 3.0))
+    return tuple(
+        view
+        if view.follows_tool
+        else msgspec.structs.replace(
+            view,
+            target_m=_triple(theirs + scale * (np.array(view.target_m) - ours)),
+            distance_m=scale * view.distance_m,
+        )
+        for view in VIEWS
     )
 
 
@@ -128,6 +160,27 @@ def _links(client: Any, arm: int) -> tuple[Link, ...]:
         )
         turned += turns
     return tuple(links)
+
+
+def _hand(
+    client: Any, arm: int, links: tuple[Link, ...], meshes: tuple[Mesh, ...]
+) -> tuple[tuple[Link, ...], tuple[Mesh, ...]]:
+    """Of all links the hand and its fingers, which hang at the tool."""
+    from_tool = client.invertTransform(
+        *client.getLinkState(arm, TOOL_LINK, computeForwardKinematics=True)[4:6]
+    )
+    kept = [index for index, link in enumerate(links) if link.name in _HAND_LINKS]
+    hand = []
+    for index in kept:
+        place = client.getLinkState(arm, index - 1, computeForwardKinematics=True)[4:6]
+        position, quaternion = client.multiplyTransforms(*from_tool, *place)
+        hand.append(
+            msgspec.structs.replace(
+                links[index], parent=-1, origin_pos_m=position, origin_quat_xyzw=quaternion, at_tool=True
+            )
+        )
+    shapes = [msgspec.structs.replace(one, link=kept.index(one.link)) for one in meshes if one.link in kept]
+    return tuple(hand), tuple(shapes)
 
 
 # -- the meshes -------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.robot import Applied, Command, Source
-from hardware.scene import Scene
+from hardware.scene import JOINTS, Scene
 from sim.cell import Cell, SimCell
 from sim.task import SUCCESS_HOLD_S, Task, make_task
 from sim.world import SimState
@@ -131,8 +131,10 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     def look(self) -> Scene:
         """The moment, as it is now."""
         state = self.robot.read()
+        joints = np.zeros(JOINTS)
+        joints[: len(state.joint_pos_rad)] = state.joint_pos_rad
         return Scene(
-            joint_pos_rad=state.joint_pos_rad,
+            joint_pos_rad=joints,
             gripper=np.asarray(state.gripper),
             gripper_target=np.asarray(self._gripper),
             tool_pos_m=state.tool_pos_m,

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hardware.leader import Leader
 from hardware.perception import HOST, NONE, PerceptionError, make_perception
 from hardware.remote import RemoteRobot
-from hardware.robot import RobotError, Source
+from hardware.robot import RobotError, RobotSpec, Source
 from hardware.scene import JOINTS
 from hardware.security import ClientSecurity
 from sim.task import Layout, Task
@@ -24,6 +24,7 @@ from sim.world import SimState
 Array = NDArray[np.float64]
 
 _SERVICE_S, _TELLS_S = 0.005, 0.1
+_STARTS = 100  # that are looked at to know how much room a task takes
 
 
 class ServedCell:
@@ -55,10 +56,12 @@ class ServedCell:
 
     def _require(self, task: Task, said: str) -> None:
         spec, sees = self._robot.spec, self._source.poses()
-        if len(spec.joint_names) != JOINTS:
+        if len(spec.joint_names) > JOINTS:
             raise RobotError(
-                f"{spec.name} has {len(spec.joint_names)} joints: a session is for {JOINTS} so far"
+                f"{spec.name} has {len(spec.joint_names)} joints: a session is for {JOINTS} at most so far"
             )
+        if task.props:
+            _require_room(task, spec)
         if task.uses_gripper and not spec.gripper:
             raise RobotError(f"{task.name} needs a gripper, which {spec.name} has not")
         lacking = [name for name in self._things if name not in sees]
@@ -155,3 +158,20 @@ class ServedCell:
     def close(self) -> None:
         self._source.close()
         self.robot.close()
+
+
+def _require_room(task: Task, spec: RobotSpec) -> None:
+    """Raises RobotError where starts of the task, or places to go to, lie outside of the workspace."""
+    marks = [prop.name for prop in task.props if prop.is_marker]
+    rng = np.random.default_rng(0)
+    layouts = [task.layout(rng) for _ in range(_STARTS)]
+    starts = np.array([layout.tool_pos_m for layout in layouts])
+    goals = np.array([layout.poses[name][:3] for layout in layouts for name in marks]).reshape(-1, 3)
+    goals[:, 2] = np.maximum(goals[:, 2], spec.workspace_low_m[2])  # marks on the table are seen from above
+    low, high = (end(np.concatenate([starts, goals]), axis=0) for end in (np.min, np.max))
+    if (low < spec.workspace_low_m).any() or (high > spec.workspace_high_m).any():
+        needs, has = (
+            f"{a.round(2).tolist()} to {b.round(2).tolist()} m"
+            for a, b in ((low, high), (spec.workspace_low_m, spec.workspace_high_m))
+        )
+        raise RobotError(f"{task.name} takes place from {needs}, the workspace of {spec.name} is {has}")

@@ -44,6 +44,7 @@ FRANKA_SPEC = replace(
     max_acceleration_m_s2=2.0,
     safe_state=SafeState.BRAKE,
     simulated=False,
+    looks="panda",
 )
 _MOVES, _STOPS = 0.3, 0.6  # of the vendor's limits of acceleration and jerk
 _REFLEX_NM, _REFLEX_N = 20.0, 30.0

@@ -32,7 +32,7 @@ from robot_rlhf.session.labelling import LabelSession
 from robot_rlhf.session.learner_link import LearnerLink
 from robot_rlhf.session.live import LiveSession
 from robot_rlhf.session.presets import live_preset
-from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
+from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_arm, read_config, write_arm
 from robot_rlhf.session.seeds import Purpose, generator
 from robot_rlhf.session.stream import Stream
 from sim.description import describe
@@ -104,7 +104,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
         stack.callback(desk.close)
         session = LabelSession(
             config,
-            describe(make_task(config.task)),
+            describe(make_task(config.task), read_arm(path)),
             stream,
             desk,
             name=path.name,
@@ -147,11 +147,12 @@ def live_session(
         cell = served(task, config.robot, config.perception, wire.robot_key)
         if cell is not None:
             stack.callback(cell.close)
+            write_arm(path, cell.robot.spec)
         desk = Desk(path / DATABASE, stream)
         stack.callback(desk.close)
         link = None if learner is None else LearnerLink(learner)
         session = LiveSession(
-            config, describe(task), stream, desk, link, name=path.name, teleop=free, cell=cell
+            config, describe(task, read_arm(path)), stream, desk, link, name=path.name, teleop=free, cell=cell
         )
         stack.callback(session.close)
         gc.collect()

@@ -15,7 +15,7 @@ from robot_rlhf.feedback.types import Kind, Outcome
 from robot_rlhf.learning.reward_model import RewardModel
 from robot_rlhf.report.page import write_report
 from robot_rlhf.report.pictures import Picture, film_indices
-from robot_rlhf.session.run_folder import DATABASE, RunError
+from robot_rlhf.session.run_folder import DATABASE, RunError, read_arm
 
 _WIDTH, _HEIGHT = 224, 224  # a frame is shown about half as wide
 
@@ -23,8 +23,9 @@ _WIDTH, _HEIGHT = 224, 224  # a frame is shown about half as wide
 def write_run_report(run: Path) -> Path:
     """Write RUN/report.html from what the run at `run` holds, finished or not, and return its path.
 
-    Without a fitted reward model there are no predicted returns, without the extra `sim` no clips; the
-    page says so. Raises RunError, StoreError or CheckpointError naming what is not in order.
+    Without a fitted reward model there are no predicted returns; without the extra `sim`, and of an arm that
+    looks otherwise than the Panda, no clips. The page says so. Raises RunError, StoreError or
+    CheckpointError naming what is not in order.
     """
     config, learner = read_learner(run)
     with Store.open_readonly(run / DATABASE) as store, store.transaction():
@@ -33,7 +34,8 @@ def write_run_report(run: Path) -> Path:
     fitted = learner is not None and learner.reward.version > 0
     returns = predicted_returns(learner.reward, episodes) if learner is not None and fitted else {}
     clips: dict[str, Sequence[Picture]] = {}
-    if not missing("sim"):
+    arm = read_arm(run)
+    if not missing("sim") and (arm is None or arm.looks == "panda"):  # what can be rendered
         chosen = best_and_worst(episodes, marks, returns)
         clips = {name: _pictures(config.task, episode) for name, episode in chosen.items()}
     try:

@@ -11,10 +11,12 @@ from typing import Any
 
 import msgspec
 
+from hardware.robot import RobotSpec
+from hardware.wire import SpecMessage
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.config import RunConfig
 
-CONFIG, DATABASE, CHECKPOINTS = "config.toml", "run.db", "checkpoints"
+CONFIG, DATABASE, CHECKPOINTS, ARM = "config.toml", "run.db", "checkpoints", "arm.json"
 BEGINNING = ".beginning"
 """Lies in a folder until all that makes it a run is there: first in, last out."""
 _KEPT = 2  # checkpoints
@@ -98,6 +100,21 @@ class RunFolder:
             if (self.path / saved.path).exists():
                 return self.path / saved.path
         return None
+
+
+def write_arm(path: Path, spec: RobotSpec) -> None:
+    """Keep in the run's folder what the served arm is that it was begun on."""
+    (path / ARM).write_bytes(msgspec.json.encode(SpecMessage.of(spec)))
+
+
+def read_arm(path: Path) -> RobotSpec | None:
+    """What the served arm of the run at `path` is; None where it was simulated in it."""
+    if not (path / ARM).exists():
+        return None
+    try:
+        return msgspec.json.decode((path / ARM).read_bytes(), type=SpecMessage).spec()
+    except (OSError, ValueError, msgspec.MsgspecError) as error:
+        raise RunError(f"{path / ARM} cannot be read: {error}") from error
 
 
 def _is_free(path: Path) -> bool:

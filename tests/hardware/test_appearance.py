@@ -14,6 +14,7 @@ from hardware.appearance import Kinematics, Link, Mesh, PropLook, SceneDescripti
 PROP = PropLook(name="cube", half_extents_m=(0.02, 0.02, 0.02), rgba=(0.8, 0.3, 0.0, 1.0))
 VIEW = View(name="front", target_m=(0.4, 0.0, 0.2), distance_m=1.4, azimuth_deg=40.0, elevation_deg=20.0)
 STILL = (0.0, 0.0, 0.0, 1.0)
+TOOL = np.array([0.1, 0.2, 0.3, 0.0, 0.0, math.sqrt(0.5), math.sqrt(0.5)])  # a quarter turn about z
 
 
 def link(name: str = "base", parent: int = -1, **changed: Any) -> Link:
@@ -114,11 +115,20 @@ def test_a_joint_turns_what_hangs_on_it_and_the_gripper_slides() -> None:
         link("upper", 0, origin_pos_m=(0.0, 0.0, 1.0), axis=(0.0, 1.0, 0.0), turned_by_joint=2),
         link("finger", 1, origin_pos_m=(0.5, 0.0, 0.0), axis=(0.0, 1.0, 0.0), slide_m=0.04),
     ]
-    poses = Kinematics(links).poses(np.array([9.0, 9.0, np.pi / 2, 9.0, 9.0, 9.0, 9.0]), 0.5)
+    poses = Kinematics(links).poses(np.array([9.0, 9.0, np.pi / 2, 9.0, 9.0, 9.0, 9.0]), 0.5, TOOL)
     assert np.allclose(poses[0], np.eye(4))
     assert np.allclose(poses[1, :3, 3], [0, 0, 1])
     assert np.allclose(poses[1, :3, :3] @ [1, 0, 0], [0, 0, -1])  # a quarter turn about y
     assert np.allclose(poses[2, :3, 3], [0, 0.02, 0.5])
+
+
+def test_what_is_at_the_tool_goes_with_it() -> None:
+    links = [link("hand", at_tool=True, origin_pos_m=(0.0, 0.0, -0.1)), link("finger", 0, slide_m=0.04)]
+    poses = Kinematics(links).poses(np.zeros(7), 1.0, TOOL)
+    assert np.allclose(poses[:, :3, 3], [[0.1, 0.2, 0.2], [0.1, 0.2, 0.24]])
+    assert np.allclose(poses[1, :3, :3] @ [1, 0, 0], [0, 1, 0])
+    with pytest.raises(ValueError, match=r"link 1 \(finger\) is at the tool and has the parent 0"):
+        description(links=(link(), link("finger", 0, at_tool=True)))
 
 
 def test_a_quaternion_of_any_length_turns_and_none_is_refused() -> None:

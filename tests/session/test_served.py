@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
+from hardware.clock import MonotonicClock
+from hardware.drivers.fake import FAKE_SPEC, FakeArm
 from hardware.host.guard import Safety
 from hardware.perception import PerceptionError
 from hardware.remote import RemoteRobot
@@ -43,6 +46,21 @@ def opened(
         cell = ServedCell(make_task(config.task), served.address)
         with open_room(path, config, cell=cell) as room:
             yield room, served
+
+
+def six_jointed() -> Robot:
+    """A fake arm that says it is a real one, of six joints that do not stand at 0."""
+    return FakeArm(
+        MonotonicClock(),
+        replace(
+            FAKE_SPEC,
+            simulated=False,
+            joint_names=FAKE_SPEC.joint_names[:6],
+            joint_low_rad=np.zeros(6),
+            joint_high_rad=np.ones(6),
+            joint_speed_limit_rad_s=np.ones(6),
+        ),
+    )
 
 
 @pytest.fixture
@@ -136,6 +154,38 @@ def test_a_real_arm_is_brought_to_its_start_by_whoever_holds_it(real: tuple[Room
     demonstrate(room, ann)
     room.until(lambda: ann.stage is Stage.RESET)
     assert len(room.episodes()) == 1
+
+
+def test_an_arm_of_six_joints_is_demonstrated_on_and_drawn_as_a_hand(
+    open_room: OpenRoom, tiny: Tiny, tmp_path: Path
+) -> None:
+    with opened(open_room, tiny(), tmp_path / "run", six_jointed) as (room, _):
+        ann = room.enter()
+        arm_it(room, ann)
+        room.until(lambda: ann.stage is Stage.RESET)
+        ann.take((0.0, 0.0, 0.0))
+        start_m = room.live.env.start.tool_pos_m
+        room.until(lambda: np.linalg.norm(tool_m(ann) - start_m) < 3e-3)
+        ann.release()
+        room.until(lambda: ann.now.phase is Phase.HOLD)
+        assert room.wish(ann, Wish.CONFIRM) == ""
+        demonstrate(room, ann)
+        room.until(lambda: len(room.episodes()) == 1)
+        scenes = Scene.unpack(room.episodes()[0].scenes, ["target"])
+        assert scenes.joint_pos_rad[:, :6].all() and not scenes.joint_pos_rad[:, 6].any()
+
+
+def test_an_arm_with_too_little_room_is_refused_by_its_corners() -> None:
+    def small() -> Robot:
+        return FakeArm(MonotonicClock(), replace(FAKE_SPEC, workspace_high_m=np.array([0.6, 0.4, 0.7])))
+
+    with closing(Served(small)) as served:
+        with pytest.raises(
+            RobotError, match=r"reach takes place from .* the workspace of fake is .*0\.6, 0\.4"
+        ):
+            ServedCell(make_task("reach"), served.address)
+        with closing(ServedCell(make_task("bare"), served.address)) as cell:
+            assert cell.robot.spec.name == "fake"
 
 
 def test_stop_at_the_console_stops_the_host_until_it_is_cleared_and_taken(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
+from dataclasses import replace
 
 import msgspec
 import numpy as np
 import pytest
 
 from hardware.appearance import Kinematics, SceneDescription
-from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC, SimArm
+from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC, TOOL_LINK, SimArm
 from sim.description import describe, hull
-from sim.task import TASKS, make_task
+from sim.task import TASKS, make_task, pose
 from sim.world import World
+
+BASE = pose(0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -43,7 +47,7 @@ def test_links_stand_where_pybullet_has_them() -> None:
             world.client.resetJointState(arm.body, index, angle)
         for finger in FINGERS:
             world.client.resetJointState(arm.body, finger, opening * FINGER_OPEN_M)
-        poses = chain.poses(joints, opening)
+        poses = chain.poses(joints, opening, BASE)
         assert len(poses) == world.client.getNumJoints(arm.body) + 1
         for index in range(len(poses) - 1):
             state = world.client.getLinkState(arm.body, index, computeForwardKinematics=True)
@@ -51,6 +55,34 @@ def test_links_stand_where_pybullet_has_them() -> None:
             assert np.abs(poses[index + 1, :3, 3] - state[4]).max() < 1e-5, index
             assert np.abs(poses[index + 1, :3, :3] - turn).max() < 1e-4, index
     world.close()
+
+
+def test_of_an_arm_that_looks_otherwise_the_hand_is_drawn_at_its_tool() -> None:
+    other = replace(
+        PANDA_SPEC,
+        looks="",
+        workspace_low_m=np.array([-0.4, -0.9, 0.05]),
+        workspace_high_m=np.array([0.4, -0.2, 0.6]),
+    )
+    whole, made = describe(make_task("reach")), describe(make_task("reach"), other)
+    names = [link.name for link in whole.links]
+    chains, rng = (Kinematics(whole.links), Kinematics(made.links)), np.random.default_rng(0)
+    for _ in range(5):
+        joints = rng.uniform(PANDA_SPEC.joint_low_rad, PANDA_SPEC.joint_high_rad)
+        arm = chains[0].poses(joints, 0.7, BASE)
+        with closing(World()) as world:
+            there = SimArm(world)
+            for index, angle in enumerate(joints):
+                world.client.resetJointState(there.body, index, angle)
+            tool = world.client.getLinkState(there.body, TOOL_LINK, computeForwardKinematics=True)
+        hand = chains[1].poses(np.zeros(7), 0.7, np.concatenate([tool[4], tool[5]]))
+        for link, seen in zip(made.links, hand, strict=True):
+            assert np.abs(seen - arm[names.index(link.name)]).max() < 1e-4
+    assert {link.name for link in made.links} == {"panda_hand", "panda_leftfinger", "panda_rightfinger"}
+    assert made.meshes and made.view("hand") == whole.view("hand")
+    assert made.table.low_m[1] < -0.9 and made.table.high_m[1] > 0.0
+    x, y, _ = made.view("front").target_m
+    assert -0.4 < x < 0.4 and -0.9 < y < -0.2
 
 
 def test_meshes_are_closed_and_face_outwards() -> None:
@@ -70,7 +102,7 @@ def test_meshes_lie_where_pybullet_has_its_shapes() -> None:
     world = World()
     arm = SimArm(world)
     joints = np.array([state[0] for state in world.client.getJointStates(arm.body, range(7))])
-    poses = Kinematics(made.links).poses(joints, 1.0)
+    poses = Kinematics(made.links).poses(joints, 1.0, BASE)
     world.client.performCollisionDetection()
     for mesh in made.meshes:
         points = mesh.vertices_m()

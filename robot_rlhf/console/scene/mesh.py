@@ -81,9 +81,9 @@ class ArmMesh:
         turn = (self._normals[self._edge_faces[:, 0]] * self._normals[self._edge_faces[:, 1]]).sum(axis=1)
         self._creased = turn < _CREASE
 
-    def posed(self, joint_pos_rad: Array, gripper: float) -> tuple[Array, Array]:
+    def posed(self, joint_pos_rad: Array, gripper: float, tool_pose: Array) -> tuple[Array, Array]:
         """All vertices (v, 3) in the base frame, and the links' poses (links, 4, 4)."""
-        poses = self._kinematics.poses(joint_pos_rad, gripper)
+        poses = self._kinematics.poses(joint_pos_rad, gripper, tool_pose)
         placed = np.empty_like(self._points)
         for index, link in enumerate(self._link_of_mesh):
             part = slice(self._starts[index], self._starts[index + 1])

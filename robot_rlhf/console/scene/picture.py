@@ -84,7 +84,7 @@ class Picture:
         ]
         solid = [box for box in boxes if not box.look.is_marker]
         glass = from_the_back([box for box in boxes if box.look.is_marker])
-        vertices, poses = self._arm.posed(wide[:7], float(np.clip(wide[7], 0.0, 1.0)))
+        vertices, poses = self._arm.posed(wide[:7], float(np.clip(wide[7], 0.0, 1.0)), wide[9:16])
         parts = [*self._arm.parts(vertices), *(box.corners_m for box in solid)]
         self._ground.draw(canvas, view, projection)
         self._ground.shadows(canvas, projection, parts)

@@ -25,7 +25,7 @@ from robot_rlhf.console.scene.mesh import ArmMesh
 from robot_rlhf.console.scene.picture import Picture
 from sim.arm import HOME_RAD
 from sim.description import describe
-from sim.task import TASKS, make_task
+from sim.task import TASKS, make_task, pose
 
 SIZE = (480, 360)
 WHOLE = pygame.Rect(0, 0, *SIZE)
@@ -47,7 +47,7 @@ def box(name: str = "cube", half_m: float = 0.02, is_marker: bool = False) -> Pr
 
 def scene_row(*places: tuple[float, float, float], gripper: float = 1.0) -> NDArray[np.float32]:
     """The arm at home and the props at these places."""
-    tool = Kinematics(description().links).poses(HOME_RAD, gripper)[-1]
+    tool = Kinematics(description().links).poses(HOME_RAD, gripper, pose(0.0, 0.0, 0.0))[-1]
     return Scene(
         joint_pos_rad=HOME_RAD,
         gripper=np.array(gripper),
@@ -168,7 +168,7 @@ def test_glass_tints_what_is_behind_it_and_not_what_is_before_it() -> None:
 
 def test_of_each_link_the_side_that_looks_at_the_eye_is_drawn() -> None:
     arm = ArmMesh(description())
-    placed, poses = arm.posed(HOME_RAD, 1.0)
+    placed, poses = arm.posed(HOME_RAD, 1.0, pose(0.0, 0.0, 0.0))
     for azimuth_deg in (0.0, 120.0, 240.0):
         projection = Projection(replace(FRONT, azimuth_deg=azimuth_deg, distance_m=3.0), *SIZE)
         faces = arm.faces(placed, poses, projection)
