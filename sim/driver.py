@@ -14,9 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.robot import Applied, Command, RobotSpec, RobotState
-from sim.arm import PANDA_SPEC
-from sim.cell import SimCell
 from sim.task import Layout, make_task
+
+try:
+    from sim.arm import PANDA_SPEC
+    from sim.cell import SimCell
+except ModuleNotFoundError as error:
+    raise ModuleNotFoundError(f'{error}: pip install "robot-rlhf[sim]"', name=error.name) from error
 
 CONTROL_HZ = 100.0
 _LATEST_NS = 100_000_000

@@ -79,6 +79,15 @@ def test_the_command_line_explains_itself_without_any_extra(arguments: list[str]
     assert "--help" in result.stdout
 
 
+def test_the_simulated_arms_host_says_which_pip_line_brings_its_extra() -> None:
+    code = "import sys; from hardware.host.__main__ import main; sys.exit(main(sys.argv[1:]))"
+    result = python(BLOCK_EXTRAS + code, "--driver", "sim.driver:make", "--bind", "tcp://127.0.0.1:*")
+    assert result.returncode == 1
+    assert "No module named 'pybullet'" in result.stderr
+    assert 'pip install "robot-rlhf[sim]"' in result.stderr
+    assert "Traceback" not in result.stderr and result.stderr.count("\n") == 1
+
+
 def test_a_command_whose_extra_is_missing_says_which_pip_line_brings_it(tmp_path: Path) -> None:
     out = tmp_path / "run"
     result = python(BLOCK_EXTRAS + RUN_CLI, "demo", "--headless", "--out", str(out), cwd=tmp_path)

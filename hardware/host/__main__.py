@@ -16,7 +16,8 @@ from hardware.drivers import make_driver, names, options_of
 from hardware.host.host import Host
 from hardware.robot import RobotError
 from hardware.security import SecurityError, ServerSecurity
-from hardware.transport import TransportError
+from hardware.transport import TransportError, check_bind
+from hardware.transport.addresses import reachable
 
 _LOOK_NS = 50_000_000  # how often it is looked whether the program shall end
 WARNING = "This program is no safety device: keep the arm's emergency stop within reach."
@@ -57,26 +58,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _serve(asked, over)
     except (RobotError, TransportError, SecurityError) as error:
-        print(f"robot-host: error: {error}", file=sys.stderr)
+        print(f"robot-host: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
 
 
 def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
     security = None if asked.keys is None else ServerSecurity(asked.keys)
+    options = options_of([word for words in asked.option for word in words])
+    check_bind(asked.bind, keys=security is not None)  # before anything is done to a real arm
     with contextlib.ExitStack() as made:
         cameras = served([one for words in asked.camera for one in words], asked.bind, asked.keys)
         for camera in cameras:
             made.callback(camera.close)
-        robot = make_driver(asked.driver, options_of([word for words in asked.option for word in words]))
+        robot = make_driver(asked.driver, options)
         made.callback(robot.close)
         host = Host(robot, asked.bind, security=security, record=asked.record, cameras=cameras)
         made.pop_all()
     where, spec = host.addresses, robot.spec
     kind = "simulated" if spec.simulated else "a real arm"
-    print(f"{spec.name} at {where.rpc} ({kind}, {spec.control_hz:g} Hz)")
-    print(f"commands {where.commands}, stop {where.stop}, states {where.states}")
+    best, *others = reachable(where.rpc)
+    also = f", also {', '.join(others)}" if others else ""
+    print(f"{spec.name} at {best} ({kind}, {spec.control_hz:g} Hz{also})")
+    beside = [(name, reachable(getattr(where, name))[0]) for name in ("commands", "stop", "states")]
+    print(", ".join(f"{name} {address}" for name, address in beside))
     for camera in cameras:
-        print(f"camera {camera.name} at {camera.address}")
+        print(f"camera {camera.name} at {reachable(camera.address)[0]}")
     print(WARNING, flush=True)
     try:
         while not over.is_set():

@@ -15,7 +15,7 @@ from hardware.transport.client import Client, Expired, Incoming
 from hardware.transport.codec import AddressInUseError, Refusal, TransportError, array_bytes, array_from
 from hardware.transport.pubsub import Publisher, Subscriber
 from hardware.transport.server import Peer, Received, Server
-from hardware.transport.sockets import Endpoint, wait
+from hardware.transport.sockets import Endpoint, check_bind, wait
 
 __all__ = [
     "AddressInUseError",
@@ -32,5 +32,6 @@ __all__ = [
     "TransportError",
     "array_bytes",
     "array_from",
+    "check_bind",
     "wait",
 ]

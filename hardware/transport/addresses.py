@@ -1,4 +1,4 @@
-"""By which addresses other machines reach a socket that listens on every one of this machine."""
+"""Addresses to listen at, and by which other machines reach what listens on every one of this machine."""
 
 from __future__ import annotations
 
@@ -40,6 +40,22 @@ def reachable(address: str) -> list[str]:
     if name and not name.startswith("localhost"):
         hosts.append(name)
     return [f"tcp://{own}:{port}" for own in hosts or ["127.0.0.1"]]
+
+
+def try_listening(host: str, port: int) -> None:
+    """Raises OSError where nothing could listen there now; port 0 is any. Of the name of an interface nothing
+    is known."""
+    numeric = "0.0.0.0" if host == "*" else host.strip("[]")
+    flags = socket.AI_NUMERICHOST | socket.AI_NUMERICSERV
+    try:
+        family, kind, protocol, _, where = socket.getaddrinfo(
+            numeric, port, type=socket.SOCK_STREAM, flags=flags
+        )[0]
+    except socket.gaierror:
+        return
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as libzmq does
+        probe.bind(where)
 
 
 def _own_address(family: socket.AddressFamily) -> str:

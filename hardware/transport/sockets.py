@@ -17,7 +17,7 @@ import zmq
 
 from hardware.clock import NS_PER_S
 from hardware.security import ServerSecurity
-from hardware.transport.addresses import is_loopback
+from hardware.transport.addresses import is_loopback, try_listening
 from hardware.transport.authenticator import admit, release
 from hardware.transport.codec import AddressInUseError, TransportError
 
@@ -59,6 +59,16 @@ def wait(endpoints: Sequence[Endpoint], deadline_ns: int) -> list[Endpoint]:
         select.select([int(one.socket.FD) for one in endpoints], [], [], (until_ns - now_ns) / NS_PER_S)
 
 
+def check_bind(bind: str, *, keys: bool) -> None:
+    """Raises TransportError where a socket could not be bound, as far as that shows beforehand: for whoever
+    has something to do first that takes long."""
+    host, _, port = checked_address(bind, keys, "bind").removeprefix("tcp://").rpartition(":")
+    try:
+        try_listening(host, 0 if port == "*" else int(port))
+    except OSError as error:
+        raise _cannot_bind(bind, error.errno, error.strerror) from error
+
+
 class Listener:
     """A bound socket, with its keys if it has any. Belongs to one thread, and to the process that made it."""
 
@@ -89,8 +99,7 @@ class Listener:
             self.address = self.socket.getsockopt_string(zmq.LAST_ENDPOINT).rstrip("\0")
         except zmq.ZMQError as error:
             self.close()
-            kind_of_error = AddressInUseError if error.errno == errno.EADDRINUSE else TransportError
-            raise kind_of_error(f"cannot bind {bind}: {error}") from error
+            raise _cannot_bind(bind, error.errno, str(error)) from error
         except TransportError:
             self.close()
             raise
@@ -101,6 +110,11 @@ class Listener:
         if self._domain is not None:
             domain, self._domain = self._domain, None
             release(self._context, domain)
+
+
+def _cannot_bind(bind: str, number: int | None, why: str | None) -> TransportError:
+    kind = AddressInUseError if number == errno.EADDRINUSE else TransportError
+    return kind(f"cannot bind {bind}: {why}")
 
 
 def inbound(max_bytes: int, hwm: int) -> dict[int, int]:

@@ -113,6 +113,10 @@ class Blank:
         pass
 
 
+def unplugged() -> Blank:
+    raise OSError(19, "No such device")
+
+
 def test_a_camera_of_ones_own_is_made_by_its_factory_with_its_options() -> None:
     camera = make_camera(f"{__name__}:Blank,level=200")
     assert pixels(camera.picture()).mean() == pytest.approx(200, abs=3)
@@ -137,6 +141,8 @@ def test_a_camera_of_ones_own_is_made_by_its_factory_with_its_options() -> None:
         ("nowhere:make", "No module named 'nowhere'"),
         ("hardware.robot:Source", "needs the option"),
         ("hardware.drivers.fake:make", "which is no Camera"),
+        (f"{__name__}:unplugged", f"the camera {__name__}:unplugged: [Errno 19] No such device"),
+        (f"{__name__}:Blnk", f"the camera {__name__}:Blnk cannot be loaded"),
     ],
 )
 def test_words_that_make_no_sense_are_told_in_one_line(words: str, told: str) -> None:

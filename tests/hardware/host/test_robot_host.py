@@ -6,11 +6,13 @@ import json
 import os
 import pty
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,8 @@ from hardware.drivers.fake import FakeArm
 from hardware.host.guard import Safety
 from hardware.remote import RemoteRobot
 from hardware.robot import RobotError, Source
+from hardware.security import ClientSecurity, Role, make_client, make_server
+from hardware.transport.addresses import reachable
 from robot_rlhf import cli
 from tests.hardware.host.served import Hand, moved, until
 
@@ -175,6 +179,92 @@ def test_what_makes_no_sense_is_one_clear_line(words: list[str], line: str, caps
     said = capsys.readouterr().err
     assert said.startswith("robot-host: error: ") and line in said
     assert said.count("\n") == 1
+
+
+def without_its_port() -> FakeArm:
+    raise FileNotFoundError(2, "No such file or directory", "/dev/ttyUSB0")
+
+
+def refused() -> FakeArm:
+    raise ConnectionRefusedError(111, "Connection refused")
+
+
+def with_a_bug() -> FakeArm:
+    arms: list[FakeArm] = []
+    return arms[3]
+
+
+def that_says_much() -> FakeArm:
+    raise RobotError("no arm:\nits cable\nis out")
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("without_its_port", "the driver {}: [Errno 2] No such file or directory: '/dev/ttyUSB0'"),
+        ("refused", "the driver {}: [Errno 111] Connection refused"),
+        ("with_a_bug", "the driver {}: IndexError: list index out of range (test_robot_host.py:"),
+        ("that_says_much", "no arm: its cable is out"),
+        ("nothing_of_this_name", "the driver {} cannot be loaded: module"),
+        ("LINE", "the driver {} is a str, which cannot be called"),
+    ],
+)
+def test_a_driver_that_fails_is_one_clear_line(name: str, line: str, capsys: Captured) -> None:
+    from hardware.host.__main__ import main
+
+    assert main(["--driver", f"{__name__}:{name}", "--bind", "tcp://127.0.0.1:*"]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"robot-host: error: {line.format(f'{__name__}:{name}')}")
+    assert said.count("\n") == 1
+
+
+LINE = "no factory"
+CONNECTED: list[str] = []
+
+
+def connected() -> FakeArm:
+    CONNECTED.append("an arm")
+    raise RobotError("it is connected")
+
+
+@pytest.mark.parametrize(
+    ("bind", "line"),
+    [
+        ("tcp://0.0.0.0:*", "without keys"),
+        ("127.0.0.1:5555", "an address is tcp://HOST:PORT"),
+        ("tcp://127.0.0.1:70000", "the port at most 65535"),
+        ("tcp://127.0.0.1:{taken}", "Address already in use"),
+        ("tcp://127.0.0.1:*", "it is connected"),
+    ],
+)
+def test_no_arm_is_touched_for_an_address_where_nothing_can_listen(
+    bind: str, line: str, capsys: Captured
+) -> None:
+    from hardware.host.__main__ import main
+
+    CONNECTED.clear()
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        bind = bind.format(taken=taken.getsockname()[1])
+        assert main(["--driver", f"{__name__}:connected", "--bind", bind]) == 1
+    assert line in capsys.readouterr().err
+    assert bool(CONNECTED) == (line == "it is connected")
+
+
+def test_a_host_that_listens_everywhere_tells_an_address_to_connect_to(tmp_path: Path) -> None:
+    make_server(tmp_path)
+    make_client(tmp_path, "ada", Role.OPERATOR)
+    process, address = started("--bind", "tcp://0.0.0.0:*", "--keys", str(tmp_path))
+    try:
+        assert process.stdout is not None
+        assert "0.0.0.0" not in address + process.stdout.readline()
+        port = address.rpartition(":")[2]
+        assert address == reachable(f"tcp://0.0.0.0:{port}")[0]
+        ada = ClientSecurity(tmp_path / "ada.key")
+        with closing(RemoteRobot(f"tcp://127.0.0.1:{port}", security=ada)) as robot:
+            assert robot.spec.name == "fake"
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_driver_is_made_by_name_or_by_its_factory() -> None:
