@@ -6,16 +6,14 @@ has a tracker, or a file.
 
 from __future__ import annotations
 
-import importlib
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
-import numpy as np
-
+from hardware import factories
 from hardware.remote import RemoteRobot
-from hardware.robot import RobotError, Vector, vector
+from hardware.robot import RobotError, Vector, pose
 
 HOST, FILE, NONE = "host", "file:", "none"
 
@@ -85,10 +83,46 @@ class FilePerception:
         said = json.loads(self._path.read_bytes())
         if not isinstance(said, dict):
             raise ValueError('expected {"name": [x, y, z, qx, qy, qz, qw], ...}')
-        return {str(name): _pose(numbers, str(name)) for name, numbers in said.items()}
+        return {str(name): pose(numbers, str(name)) for name, numbers in said.items()}
 
     def close(self) -> None:
         """The file is closed already."""
+
+
+class OwnPerception:
+    """A tracker of somebody's own: whatever it raises is a PerceptionError here that names it, and its poses
+    make sense or are refused."""
+
+    def __init__(self, said: str, factory: factories.Factory) -> None:
+        """Raises PerceptionError where `factory` makes none."""
+        self._said = said
+        try:
+            made = factory()
+        except Exception as error:
+            raise self._told(error) from error
+        if not isinstance(made, Perception):
+            raise PerceptionError(
+                f"perception {said} made a {type(made).__name__}, which has no poses() or close()"
+            )
+        self._source = made
+
+    def poses(self) -> Mapping[str, Vector]:
+        try:
+            sees: object = self._source.poses()
+            if not isinstance(sees, Mapping):
+                raise ValueError(f"poses() gave a {type(sees).__name__}, expected poses by name")
+            return {str(name): pose(numbers, str(name)) for name, numbers in sees.items()}
+        except Exception as error:
+            raise self._told(error) from error
+
+    def close(self) -> None:
+        try:
+            self._source.close()
+        except Exception as error:
+            raise self._told(error) from error
+
+    def _told(self, error: Exception) -> PerceptionError:
+        return PerceptionError(f"perception {self._said}: {factories.in_words(error)}")
 
 
 def make_perception(said: str, robot: RemoteRobot) -> Perception:
@@ -104,28 +138,12 @@ def make_perception(said: str, robot: RemoteRobot) -> Perception:
         return HostPerception(robot)
     if said.startswith(FILE):
         return FilePerception(Path(said.removeprefix(FILE)))
-    module, colon, attribute = said.partition(":")
-    if not colon:
+    if ":" not in said:
         raise PerceptionError(
             f"no perception {said!r} (there are {HOST}, {FILE}PATH, {NONE}, MODULE:FACTORY)"
         )
     try:
-        made = getattr(importlib.import_module(module), attribute)()
-    except (ModuleNotFoundError, AttributeError) as error:
-        raise PerceptionError(f"perception {said}: {error}") from error
-    if not isinstance(made, Perception):
-        raise PerceptionError(
-            f"perception {said} made a {type(made).__name__}, which has no poses() or close()"
-        )
-    return made
-
-
-def _pose(numbers: object, name: str) -> Vector:
-    try:
-        pose = vector(np.asarray(numbers, dtype=np.float64), 7, name)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"{name}: expected 7 numbers, m and quaternion xyzw: {error}") from error
-    length = float(np.linalg.norm(pose[3:]))
-    if abs(length - 1.0) > 0.01:
-        raise ValueError(f"{name}: the quaternion's length is {length:.3f}, it must be 1")
-    return pose
+        factory = factories.load(said, f"perception {said}")
+    except RobotError as error:
+        raise PerceptionError(str(error)) from error
+    return OwnPerception(said, factory)

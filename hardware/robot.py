@@ -17,6 +17,9 @@ from numpy.typing import NDArray
 
 Vector = NDArray[np.float64]
 
+_UNIT_WITHIN = 1e-3
+_SHOWN = 200  # letters of a value that makes no sense
+
 
 class RobotError(Exception):
     """Something about the arm or what was asked of it; the message names the value and what is valid."""
@@ -64,6 +67,26 @@ def vector(value: Sequence[float] | Vector, size: int, name: str) -> Vector:
         raise ValueError(f"{name} has shape {array.shape}, expected ({size},)")
     if not np.isfinite(array).all():
         raise ValueError(f"{name} is {array.tolist()}: every number must be finite")
+    array.setflags(write=False)
+    return array
+
+
+def pose(value: object, name: str) -> Vector:
+    """`value` as a read-only pose (7,), m and quaternion xyzw, or a ValueError naming `name`. A quaternion's
+    length may be off by 0.001, and is 1 in the result."""
+    try:
+        array = np.array(value, dtype=np.float64)
+        shown = array.tolist() if array.ndim else value
+    except (TypeError, ValueError):
+        array, shown = np.empty(0), value
+    if array.shape != (7,) or not np.isfinite(array).all():
+        raise ValueError(
+            f"{name} is {str(shown)[:_SHOWN]}: a pose is 7 finite numbers, m and quaternion xyzw"
+        )
+    length = float(np.linalg.norm(array[3:]))
+    if abs(length - 1.0) > _UNIT_WITHIN:
+        raise ValueError(f"{name} is {shown}: its quaternion has length {length:.4g}, it must be 1")
+    array[3:] /= length
     array.setflags(write=False)
     return array
 

@@ -16,7 +16,17 @@ import msgspec
 import numpy as np
 
 from hardware.host.guard import Safety, Why
-from hardware.robot import Applied, Command, Limit, RobotSpec, RobotState, SafeState, Source, Vector
+from hardware.robot import (
+    Applied,
+    Command,
+    Limit,
+    RobotSpec,
+    RobotState,
+    SafeState,
+    Source,
+    Vector,
+    pose,
+)
 from hardware.transport import array_bytes, array_from
 
 VERSION = 1
@@ -332,7 +342,7 @@ def vector(data: bytes, size: int, name: str) -> Vector:
 
 def poses(said: Mapping[str, bytes]) -> dict[str, Vector]:
     """Where things are, by name (7,): m and quaternion xyzw. Raises ValueError where it makes no sense."""
-    return {name: vector(data, 7, name) for name, data in said.items()}
+    return {name: pose(vector(data, 7, name), name) for name, data in said.items()}
 
 
 def followed(applied: Applied) -> Followed:

@@ -6,6 +6,7 @@ what is no thing but a mark, such as the place to reach, is the task's.
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping
 
@@ -27,6 +28,10 @@ _SERVICE_S, _TELLS_S = 0.005, 0.1
 _STARTS = 100  # that are looked at to know how much room a task takes
 
 
+class UnseenError(PerceptionError):
+    """A source that does not know of a thing that the task needs."""
+
+
 class ServedCell:
     """The arm that a host serves, and the things of `task` before it."""
 
@@ -37,25 +42,25 @@ class ServedCell:
     ) -> None:
         """`perception` as `hardware.perception.make_perception` takes it; empty: host where the arm is a
         simulated one. Raises RobotError where no host answers, for an arm that cannot do the task, and for a
-        source that does not see what the task needs."""
+        source that does not see what the task needs: UnseenError, or what is wrong with it."""
         robot = RemoteRobot(address, name="session", security=security)
-        try:
+        with contextlib.ExitStack() as made:
+            made.callback(robot.close)
             said = perception or (HOST if robot.welcome.lays_out else NONE)
             self._source = make_perception(said, robot)
+            made.callback(self._source.close)
             self._robot, self.robot = robot, Leader(robot)
             self._task = task
             self._marks: dict[str, Array] = {}
-            self._seen: dict[str, Array] = {}
             self._blind = ""
             self._things = [prop.name for prop in task.props if not prop.is_marker]
-            self._require(task, said)
-        except BaseException:
-            robot.close()
-            raise
+            self._seen: dict[str, Array] = self._required(said)
+            made.pop_all()
         self.lays_out = robot.welcome.lays_out and said == HOST
 
-    def _require(self, task: Task, said: str) -> None:
-        spec, sees = self._robot.spec, self._source.poses()
+    def _required(self, said: str) -> dict[str, Array]:
+        """Where the things are, at an arm that can do the task."""
+        task, spec, sees = self._task, self._robot.spec, self._source.poses()
         if len(spec.joint_names) > JOINTS:
             raise RobotError(
                 f"{spec.name} has {len(spec.joint_names)} joints: a session is for {JOINTS} at most so far"
@@ -66,10 +71,11 @@ class ServedCell:
             raise RobotError(f"{task.name} needs a gripper, which {spec.name} has not")
         lacking = [name for name in self._things if name not in sees]
         if lacking:
-            raise PerceptionError(
+            raise UnseenError(
                 f"{task.name} needs to know where {lacking[0]!r} is, and the perception {said!r} does not say"
-                f" (it knows {', '.join(sees) or 'nothing'}): choose another by --perception"
+                f" (it knows {', '.join(sees) or 'nothing'})"
             )
+        return {name: sees[name] for name in self._things}
 
     @property
     def needs_a_person(self) -> bool:
@@ -102,7 +108,7 @@ class ServedCell:
         """As last seen; `trouble` says where the source does not see them any more."""
         try:
             sees = self._source.poses()
-            self._seen = {name: np.asarray(sees[name]) for name in self._things}
+            self._seen = {name: sees[name] for name in self._things}
             self._blind = ""
         except (PerceptionError, KeyError) as error:
             self._blind = str(error) if isinstance(error, PerceptionError) else f"{error} is seen no more"
@@ -156,8 +162,10 @@ class ServedCell:
         raise RobotError(f"{self._robot.spec.name} cannot go back to a moment")
 
     def close(self) -> None:
-        self._source.close()
-        self.robot.close()
+        try:
+            self._source.close()
+        finally:
+            self.robot.close()
 
 
 def _require_room(task: Task, spec: RobotSpec) -> None:

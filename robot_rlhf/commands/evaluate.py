@@ -56,7 +56,8 @@ def evaluate_trained(
 
 
 def _env(task: str, control_hz: float, robot: str, key: Path | None) -> TaskEnv:
-    cell = served(make_task(task), robot, "", key)
+    advice = f"evaluate on a simulated arm before its things, robot-host --driver sim --option task={task}"
+    cell = served(make_task(task), robot, "", key, advice)
     if cell is not None:
         if cell.needs_a_person or not cell.lays_out:
             cell.close()

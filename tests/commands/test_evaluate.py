@@ -14,10 +14,11 @@ from safetensors.numpy import load_file, save_file
 
 from hardware.host.guard import Safety
 from hardware.remote import RemoteRobot
+from hardware.robot import Robot
 from robot_rlhf import cli
 from robot_rlhf.report.summary import read_summary
 from sim.driver import make
-from tests.hardware.host.served import Served, fake_real, until
+from tests.hardware.host.served import Served, fake, fake_real, until
 
 if TYPE_CHECKING:
     from tests.conftest import FinishedRun
@@ -89,6 +90,15 @@ def test_an_arm_that_needs_a_person_is_not_evaluated_on_unattended(refused: Refu
     with closing(Served(fake_real)) as served:
         line = refused("evaluate", "--policy", "expert", "--task", "reach", "--robot", served.address)
     assert "fake moves only beside a person" in line
+
+
+@pytest.mark.parametrize("arm", [fake, lambda: make("reach")])
+def test_an_arm_before_other_things_is_not_evaluated_on(arm: Callable[[], Robot], refused: Refused) -> None:
+    with closing(Served(arm)) as served:
+        line = refused("evaluate", "--policy", "expert", "--task", "push", "--robot", served.address)
+    assert "push needs to know where 'cube' is" in line
+    assert "robot-host --driver sim --option task=push" in line
+    assert "--perception" not in line  # which `evaluate` does not take
 
 
 def test_a_policy_with_a_nan_is_refused_by_the_tensors_name(run_copy: Path, refused: Refused) -> None:

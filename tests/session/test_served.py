@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -292,6 +293,82 @@ def test_a_source_that_does_not_see_what_the_task_needs_is_refused_by_name(
         with pytest.raises(PerceptionError, match=complaint):
             ServedCell(make_task("pick_cube"), served.address, perception=perception)
         assert served.host.guard.lease is None
+
+
+class Tracker:
+    """One of somebody's own, whose `said` everybody sees."""
+
+    GOOD = (0.45, 0.0, 0.025, 0.0, 0.0, 0.0, 1.0)
+    said: object = GOOD
+    closed = 0
+
+    def poses(self) -> dict[str, object]:
+        if isinstance(self.said, Exception):
+            raise self.said
+        return {} if self.said is None else {"cube": self.said}
+
+    def close(self) -> None:
+        Tracker.closed += 1
+
+
+@pytest.fixture
+def tracked() -> Iterator[type[Tracker]]:
+    """What the tracker says, to be changed."""
+    Tracker.said, Tracker.closed = Tracker.GOOD, 0
+    yield Tracker
+    Tracker.said = Tracker.GOOD
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ((0.45, 0.0, 0.025), "cube is [0.45, 0.0, 0.025]: a pose is 7 finite numbers"),
+        ((*Tracker.GOOD[:6], float("nan")), "nan]: a pose is 7 finite numbers"),
+        (RuntimeError("no picture"), f"perception {__name__}:Tracker: RuntimeError: no picture"),
+        (None, "the perception"),
+    ],
+)
+def test_a_source_that_fails_is_refused_before_a_run_is_made(
+    tracked: type[Tracker], said: object, told: str, here: Path, refused: Callable[..., str]
+) -> None:
+    tracked.said = said
+    words = ["train", "--task", "push", "--no-window", "--perception", f"{__name__}:Tracker"]
+    with closing(Served(lambda: make("push"))) as served:
+        assert told in refused(*words, "--robot", served.address, "--out", str(here / "run"))
+    assert list(here.iterdir()) == [] and tracked.closed == 1
+
+
+def banner_says(person: Person, words: str) -> bool:
+    return words in person.now.hold_reason
+
+
+def test_the_arm_holds_while_a_source_fails_and_the_banner_says_why(
+    open_room: OpenRoom, tiny: Tiny, tmp_path: Path, tracked: type[Tracker]
+) -> None:
+    task = make_task("push")
+    with closing(Served(lambda: make("push"))) as served:
+        cell = ServedCell(task, served.address, perception=f"{__name__}:Tracker")
+        with open_room(tmp_path / "run", tiny(task="push"), cell=cell) as room:
+            ann = room.enter()
+            arm_it(room, ann)
+            room.until(lambda: ann.stage is Stage.RESET)
+            for said, told in (
+                ((*Tracker.GOOD[:6], float("nan")), "nan]: a pose is 7 finite numbers"),
+                ((0.45, 0.0, 0.025), "cube is [0.45, 0.0, 0.025]"),
+                ((0.45, 0.0, 0.025, 0.0, 0.0, 0.0, 0.0), "its quaternion has length 0"),
+                (OSError("the device is gone"), "perception tests.session.test_served:Tracker: the device"),
+                (ZeroDivisionError("division by zero"), "ZeroDivisionError: division by zero"),
+                (None, "'cube' is seen no more"),
+            ):
+                ann.take(STICK)
+                room.until(lambda: ann.now.phase is Phase.OPERATOR)
+                tracked.said = said
+                room.until(partial(banner_says, ann, told))
+                assert ann.now.phase is Phase.HOLD
+                tracked.said = Tracker.GOOD
+                ann.release()
+                room.until(lambda: not cell.trouble and room.has_let_go(ann))
+    assert tracked.closed == 1
 
 
 def test_with_keys_the_session_leads_by_its_own_and_observers_lead_nothing(

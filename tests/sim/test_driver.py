@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from hardware.drivers import make_driver, names
+from hardware.remote import RemoteRobot
 from hardware.robot import Command, Robot, RobotError, Source
 from sim.driver import RealTimeArm, make
 from tests.hardware.host.served import Hand, Served, travelled_m
@@ -58,6 +59,18 @@ def test_the_same_seed_is_the_same_start_and_another_is_not() -> None:
 def test_options_that_make_no_sense_are_named(options: dict[str, str], line: str) -> None:
     with pytest.raises(RobotError, match=line):
         make_driver("sim", options)
+
+
+@pytest.mark.parametrize("quaternion", [(0.0, 0.0, 0.0, 0.0), (0.0, 0.0, 0.0, 1.1)])
+def test_a_start_without_a_direction_is_refused_and_nothing_moves(quaternion: tuple[float, ...]) -> None:
+    start_m = np.array([0.45, 0.0, 0.2])
+    with closing(Served(make)) as served, closing(RemoteRobot(served.address)) as robot:
+        robot.take(Source.SCRIPT)
+        before = robot.objects["cube"]
+        with pytest.raises(RobotError, match=r"cube is \[0.45, .*: its quaternion has length"):
+            robot.lay_out(start_m, 1.0, {"cube": np.array([0.45, 0.0, 0.025, *quaternion])})
+        robot.now()
+        assert np.allclose(robot.objects["cube"], before, atol=1e-3)
 
 
 def test_it_is_driven_over_the_wire_and_stops_when_its_client_falls_silent() -> None:
