@@ -45,6 +45,7 @@ from robot_rlhf.commands.parsing import PROGRAM, UsageError, parse
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.summary import Summary, read_summary
+from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import RunError, RunFolder, read_config
 
 if TYPE_CHECKING:
@@ -144,10 +145,7 @@ def _train(command: Train) -> Summary | None:
     need(name, "sim", "learn")
     settings = read_config(out) if resumes else command.settings
     if settings.operator == "console" and isinstance(command, Demo) and command.headless:
-        raise UsageError(
-            f"{out} was begun by a person at a console, and --headless has a simulated operator teach: "
-            "leave it out, or use --no-window for a console elsewhere"
-        )
+        raise UsageError(_why_not_headless(settings, out if resumes else None))
     if settings.operator == "console" and not command.wire.no_window:
         need(name, "console")
     elif isinstance(command, Demo) and not command.headless and not has_display():
@@ -169,6 +167,22 @@ def _train(command: Train) -> Summary | None:
     from robot_rlhf.commands.live import train_live
 
     return _summary_of(out) if train_live(out, settings, wire) else None
+
+
+def _why_not_headless(settings: RunConfig, begun: Path | None) -> str:
+    """Why nobody but a person at a console can teach here; `begun`: the run that is gone on with."""
+    if begun is not None:
+        return (
+            f"{begun} was begun by a person at a console, and --headless has a simulated operator teach: "
+            "leave it out, or use --no-window for a console elsewhere"
+        )
+    if settings.robot:
+        return (
+            f"a demo on the arm at {settings.robot} is taught by a person at a console: leave --headless out "
+            "(--no-window is for a console elsewhere), or have a simulated operator teach in real time, "
+            f"{PROGRAM} train --operator simulated --live --robot {settings.robot}"
+        )
+    return "--operator console is a person, and --headless has a simulated one teach: leave one of them out"
 
 
 def _wire(options: LiveOptions, *, guide: bool = False, opens: bool = True) -> Wire:

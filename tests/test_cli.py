@@ -102,6 +102,15 @@ def test_the_command_line_loads_nothing_heavy_before_a_command_runs() -> None:
         ("evaluate --policy expert --task fly", ["'fly'", "reach, push, pick_cube"]),
         ("report", ["RUN"]),
         ("doctor --jsn", ["--jsn", "did you mean --json?"]),
+        ("evaluate --polcy expert --task reach", ["no flag --polcy, did you mean --policy?"]),
+        ("evaluate --policy expert --task reach --nosuch x", ["no flag --nosuch", "--episodes"]),
+        ("evaluate --nosuch", ["no flag --nosuch"]),
+        ("evaluate --nosuch=x", ["no flag --nosuch"]),
+        ("report --nosuch x", ["no flag --nosuch"]),
+        ("robot ping --kye ada.key", ["no flag --kye", "--key"]),
+        ("train --sac.no-q-filtr --labels wrong", ["--sac.no-q-filtr"]),
+        ("train --sac.no-q-filter --labels wrong", ["--labels", "shuffled"]),
+        ("demo --headless --operator console", ["--operator console", "--headless"]),
     ],
 )
 def test_words_that_make_no_sense_get_one_line(
@@ -110,6 +119,19 @@ def test_words_that_make_no_sense_get_one_line(
     line = refused(*words.split())
     assert [fragment for fragment in fragments if fragment not in line] == []
     assert cli.main(words.split()) == 2
+    assert list(here.iterdir()) == []
+
+
+def test_the_flags_that_there_are_do_not_count_words_without_one(refused: Refused) -> None:
+    assert "--run" not in refused("evaluate", "--nosuch")
+    assert "--what" not in refused("keys", "list", "--nosuch")
+
+
+def test_a_demo_on_a_served_arm_is_not_headless(here: Path, refused: Refused) -> None:
+    address = "tcp://127.0.0.1:5555"
+    line = refused("demo", "--headless", "--robot", address, "--out", "new")
+    assert "new" not in line.split() and "begun" not in line
+    assert f"train --operator simulated --live --robot {address}" in line
     assert list(here.iterdir()) == []
 
 

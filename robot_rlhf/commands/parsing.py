@@ -14,6 +14,7 @@ from typing import Annotated, Any, cast, get_type_hints
 
 import msgspec
 import tyro
+from tyro.conf import Positional
 
 from robot_rlhf.commands.arguments import COMMANDS, Command, Evaluate, Keys, Label, Record, Teleop, Train
 from robot_rlhf.commands.display import has_display
@@ -34,6 +35,7 @@ _ABOUT = """Train a robot arm's policy from a person's feedback: five kinds of i
 COMMAND --help tells what a command takes. --debug shows where an error arose, --version what this is."""
 _HELP, _HELP_ALL = ("-h", "--help"), "--help-all"
 _INLINED = ("settings", "run", "wire", "look")  # groups whose flags have no prefix
+_FLAG, _NO = re.compile(r"--?[A-Za-z]"), re.compile(r"(--|\.)no-")
 
 
 class UsageError(Exception):
@@ -138,9 +140,11 @@ def _parse(words: Sequence[str], settings: RunConfig) -> Command:
     except SystemExit as stop:
         if not stop.code:
             raise
-        raise UsageError(_in_one_line(complaint.getvalue())) from None
+        strange = _strange_flags(words)  # tyro may have stumbled over one, and name something else
+        line = _about_unknown(strange, words[0]) if strange else _in_one_line(complaint.getvalue())
+        raise UsageError(line) from None
     if unknown:
-        raise UsageError(_about_unknown(unknown, command))
+        raise UsageError(_about_unknown(unknown, words[0]))
     if isinstance(command, Train) and _valid_task(command.settings.task) == BARE:
         raise UsageError("there is nothing to learn at a bare table: it is for teleop")
     return cast(Command, command)
@@ -191,14 +195,32 @@ def _in_one_line(box: str) -> str:
     return re.sub(r"^Error parsing [^-]\S*: ", "", text)  # the name of a section's class says nothing
 
 
-def _about_unknown(unknown: Sequence[str], command: Any) -> str:
+def _flags_of(kind: Any, prefix: str = "") -> list[str]:
+    """The flags of a command, with those of its groups."""
+    hints, marked, found = get_type_hints(kind), get_type_hints(kind, include_extras=True), []
+    for item in dataclasses.fields(kind):
+        if dataclasses.is_dataclass(hints[item.name]):
+            inner = prefix if item.name in _INLINED else f"{prefix}{item.name}."
+            found += _flags_of(hints[item.name], inner)
+        elif Positional not in getattr(marked[item.name], "__metadata__", ()):
+            found.append(flag(prefix + item.name))
+    return found
+
+
+def _strange_flags(words: Sequence[str]) -> list[str]:
+    """The words that look like flags of the command `words[0]`, and are none."""
+    known = {*_HELP, *_flags_of(COMMANDS[words[0]])} if words[0] in COMMANDS else set(words)
+    names = {word: word.partition("=")[0].replace("_", "-") for word in words if _FLAG.match(word)}
+    return [word for word, name in names.items() if not known & {name, _NO.sub(r"\1", name)}]
+
+
+def _about_unknown(unknown: Sequence[str], command: str) -> str:
     """One line about words that no argument took, with the nearest flag that there is."""
     word = next((one for one in unknown if one.startswith("-")), unknown[0])
     if not word.startswith("-"):
         return f"nothing takes the word {word!r}: --help tells what there is"
     name = word.partition("=")[0]
-    flags = [flag(setting) for setting in settings_of(command) if setting not in _INLINED]
-    return f"there is no flag {name}{_hint(name.replace('_', '-'), flags)}"
+    return f"there is no flag {name}{_hint(name.replace('_', '-'), _flags_of(COMMANDS[command]))}"
 
 
 def _hint(word: str, valid: Sequence[str] | Mapping[str, Any]) -> str:
