@@ -315,5 +315,5 @@ def test_an_arm_that_is_led_from_its_pendant_is_left_alone(controller: UrControl
 def test_it_keeps_all_promises(controller: UrController, capsys: pytest.CaptureFixture[str]) -> None:
     words = [f"{name}={value}" for name, value in {**options(controller), "gripper": "tool0"}.items()]
     assert conformance.main(["--driver", "ur", "--option", *words]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] == "10 passed, 0 failed"
+    assert capsys.readouterr().out.splitlines()[-1] == "11 passed, 0 failed"
     assert controller.watchdog_struck == 0
