@@ -9,6 +9,8 @@ that process, of which the session knows nothing: the moment at which the joint 
 operator's command, or of zero velocity. With `--load learner` the session's own learner, a third process,
 trains without a pause. All clocks are the machine's monotonic clock.
 
+With `--through-host` the arm is the simulated one behind a `robot-host`, with the recorder in that process.
+
     python benchmarks/latency.py --served --json served.json
 
 measures the wire to a served arm instead: see host_latency.py.
@@ -69,6 +71,15 @@ class MotorRecorder:
         self._set = arm._client.setJointMotorControlArray
         arm._client.setJointMotorControlArray = self._recorded
 
+    @property
+    def seen(self) -> dict[str, list[int]]:
+        """All that was written down, by the machine's monotonic clock."""
+        return {
+            "operator_ns": self.operator_ns,
+            "moving_ns": self.moving_ns,
+            "still_ns": self.still_ns,
+        }
+
     def _recorded(self, *arguments: Any, **named: Any) -> Any:
         result = self._set(*arguments, **named)
         applied = self._arm._applied  # None at a new start: no command is in force
@@ -89,7 +100,38 @@ def _in_force(command: Any) -> tuple[str, bool]:
     return command.source.value, bool(command.twist.any())
 
 
-def host(load: bool) -> None:
+def recorded_arm(out: str) -> Any:
+    """The driver of `--through-host`: writes what its recorder saw to `out` when it is closed."""
+    from sim.driver import make
+
+    arm = make("pick_cube")
+    recorder, close = MotorRecorder(arm._cell.robot), arm.close
+
+    def closed() -> None:
+        close()
+        Path(out).write_text(json.dumps(recorder.seen))
+
+    arm.close = closed  # type: ignore[method-assign]
+    return arm
+
+
+@contextlib.contextmanager
+def served_arm(out: Path) -> Iterator[str]:
+    """The address of a host with that driver."""
+    words = ["--driver", "benchmarks.latency:recorded_arm", "--option", f"out={out}"]
+    words += ["--bind", "tcp://127.0.0.1:*"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hardware.host", *words], stdout=subprocess.PIPE, text=True, cwd=ROOT
+    )
+    try:
+        assert process.stdout is not None
+        yield process.stdout.readline().split()[2]
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def host(load: bool, through: bool) -> None:
     """A live session whose policy drives without end, until something stands on standard input."""
     from robot_rlhf.commands.live import Wire, live_session
     from robot_rlhf.session.presets import live_preset
@@ -111,12 +153,14 @@ def host(load: bool) -> None:
         ),
         sac=replace(plain.sac, updates_per_step=100_000 if load else 1),
     )
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "run"
+    with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+        path, out = Path(folder) / "run", Path(folder) / "seen.json"
+        if through:
+            config = replace(config, robot=stack.enter_context(served_arm(out)))
         RunFolder.create(path, config).close()
         command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
         with live_session(path, config, Wire("tcp://127.0.0.1:0", None, False), command) as session:
-            recorder = MotorRecorder(session.env.robot)
+            recorder = None if through else MotorRecorder(session.env.robot)
             print(session.stream.address, flush=True)
             over = threading.Event()
 
@@ -128,19 +172,19 @@ def host(load: bool) -> None:
             while not over.is_set():
                 session.step()
             found = {
-                "operator_ns": recorder.operator_ns,
-                "moving_ns": recorder.moving_ns,
-                "still_ns": recorder.still_ns,
                 "tick_lateness_ms": list(session.pace.lateness_ms),
                 "overruns": session.pace.overruns,
                 "updates": 0 if session.learner is None else session.learner.updates,
             }
-            print(json.dumps(found), flush=True)
+        stack.close()
+        seen = json.loads(out.read_text()) if recorder is None else recorder.seen
+        print(json.dumps(found | seen), flush=True)
 
 
 @contextlib.contextmanager
-def running_host(load: bool) -> Iterator[subprocess.Popen[str]]:
+def running_host(load: bool, through: bool) -> Iterator[subprocess.Popen[str]]:
     words = [sys.executable, "-m", "benchmarks.latency", "--host", "--load", "learner" if load else "none"]
+    words += ["--through-host"] if through else []
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         yield process
@@ -184,8 +228,9 @@ def press_again_and_again(pad: Any, link: Any, presses: int, over: threading.Eve
     return thumbs
 
 
-def operate(address: str, presses: int) -> tuple[list[dict[str, int]], dict[str, float]]:
-    """A console in this process, its main loop here, the thumb in a thread."""
+def operate(address: str, presses: int, at_once: bool) -> tuple[list[dict[str, int]], dict[str, float]]:
+    """A console in this process, its main loop here, the thumb in a thread; `at_once` where the arm waits
+    for it to be armed."""
     import pygame
 
     from robot_rlhf.console.app import ConsoleApp, WindowOptions
@@ -206,7 +251,8 @@ def operate(address: str, presses: int) -> tuple[list[dict[str, int]], dict[str,
         while not over.is_set():
             app.step()
             moment = link.moment
-            if moment is not None and moment.stage is Stage.EPISODE and not thread.is_alive() and not began:
+            begins = moment is not None and (at_once or moment.stage is Stage.EPISODE)
+            if begins and not thread.is_alive() and not began:
                 thread.start()
                 began, frames = time.monotonic(), app.frames
             if moment is not None and moment.phase is Phase.STOPPED and time.monotonic() - cleared > 0.3:
@@ -252,11 +298,12 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--presses", type=int, default=2000)
     parser.add_argument("--load", choices=("learner", "none"), default="learner")
+    parser.add_argument("--through-host", action="store_true", help="the arm is behind a robot-host")
     parser.add_argument("--served", action="store_true", help="the wire to a served arm instead")
     parser.add_argument("--host", action="store_true", help=argparse.SUPPRESS)
     asked = parser.parse_args()
     if asked.host:
-        host(asked.load == "learner")
+        host(asked.load == "learner", asked.through_host)
         return
     if asked.served:
         words = ["--json", str(asked.json)] if asked.json is not None else []
@@ -265,10 +312,10 @@ def main() -> None:
     os.environ.setdefault("SDL_JOYSTICK_ALLOW_BACKGROUND_EVENTS", "1")
     if not os.environ.get("DISPLAY"):
         os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
-    with running_host(asked.load == "learner") as process:
+    with running_host(asked.load == "learner", asked.through_host) as process:
         assert process.stdin is not None and process.stdout is not None
         address = process.stdout.readline().strip()
-        thumbs, facts = operate(address, asked.presses)
+        thumbs, facts = operate(address, asked.presses, asked.through_host)
         process.stdin.write("\n")
         process.stdin.flush()
         seen: dict[str, Any] = msgspec.json.decode(process.stdout.readline())
@@ -285,6 +332,7 @@ def main() -> None:
         "updates_per_second": round(seen["updates"] / facts["seconds"], 1),
         **facts,
         "load": asked.load,
+        "through_host": asked.through_host,
         "machine": {
             "cpus": os.cpu_count(),
             "processor": platform.machine(),

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,9 @@ os.environ.pop("WAYLAND_DISPLAY", None)
 
 import pytest
 from hypothesis import settings
+
+_STATE = tempfile.TemporaryDirectory()
+os.environ["XDG_STATE_HOME"] = _STATE.name  # where hosts of real arms record
 
 IN_CI = bool(os.environ.get("ROBOT_RLHF_CI"))
 ROOT = Path(__file__).parents[1]

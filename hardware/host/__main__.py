@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import signal
 import sys
 import threading
@@ -46,11 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "front=pattern, front=MODULE:FACTORY",
     )  # fmt: skip
     parser.add_argument(
-        "--record",
-        type=Path,
-        metavar="DIR",
-        help="write the last minute there whenever the arm is stopped by a fault or STOP (default: nowhere)",
-    )
+        "--record", metavar="DIR",
+        help="write the last minute there whenever the arm is stopped by a fault or STOP; none: nowhere "
+        "(default: ~/.local/state/robot-host/ARM for a real arm, none for a simulated one)",
+    )  # fmt: skip
     asked = parser.parse_args(arguments)
     over = threading.Event()  # an exception out of a handler can be lost, in a destructor say
     for ending in (signal.SIGTERM, signal.SIGINT):
@@ -60,6 +60,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (RobotError, TransportError, SecurityError) as error:
         print(f"robot-host: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 1
+
+
+def _records(arm: str) -> str:
+    """Where the records of an arm go by themselves (XDG Base Directory Specification 0.8)."""
+    state = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
+    return str(Path(state) / "robot-host" / arm)
 
 
 def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
@@ -72,7 +78,9 @@ def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
             made.callback(camera.close)
         robot = make_driver(asked.driver, options)
         made.callback(robot.close)
-        host = Host(robot, asked.bind, security=security, record=asked.record, cameras=cameras)
+        record = asked.record or ("none" if robot.spec.simulated else _records(robot.spec.name))
+        folder = None if record == "none" else Path(record)
+        host = Host(robot, asked.bind, security=security, record=folder, cameras=cameras)
         made.pop_all()
     where, spec = host.addresses, robot.spec
     kind = "simulated" if spec.simulated else "a real arm"
@@ -83,6 +91,8 @@ def _serve(asked: argparse.Namespace, over: threading.Event) -> int:
     print(", ".join(f"{name} {address}" for name, address in beside))
     for camera in cameras:
         print(f"camera {camera.name} at {reachable(camera.address)[0]}")
+    if folder is not None:
+        print(f"the last minute before a stop goes to {folder}")
     print(WARNING, flush=True)
     try:
         while not over.is_set():

@@ -85,6 +85,20 @@ def test_a_real_arm_is_armed_beside_a_person_alone(capsys: Captured) -> None:
         process.communicate()
 
 
+def test_the_last_minute_of_a_real_arm_is_recorded_without_being_asked_for(
+    capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    for words, count in ((["simulated=no"], 1), (["simulated=no", "--record", "none"], 1), ([], 1)):
+        process, address = started(*(["--option", *words] if words else []))
+        try:
+            asked("stop", address, capsys)
+        finally:
+            process.terminate()
+            process.communicate()  # which waits for what is due to be written
+        assert len(list((tmp_path / "robot-host" / "fake").glob("*"))) == count
+
+
 def test_a_simulated_arm_goes_home_when_asked(host: tuple[object, str], capsys: Captured) -> None:
     address = host[1]
     with closing(Hand(address)) as hand:
