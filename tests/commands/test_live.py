@@ -106,7 +106,7 @@ def live_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory
     words = (*finished_run.words, "--live", "--schedule.demonstrations", "1", "--out", str(run))
     first = killed_when(lambda: len(said(run)) >= 1, words, run, alone=True)
     online = EpisodeRole.ONLINE
-    second = killed_when(lambda: bool(RunFolder.is_begun(run) and episodes(run, online)), words, run)
+    second = killed_when(lambda: len(said(run)) > len(first) and bool(episodes(run, online)), words, run)
     with Store.open_readonly(run / DATABASE) as store:
         before = frozenset(store.episode_steps())
     assert not (run / "summary.json").exists()
