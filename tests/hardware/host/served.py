@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -124,6 +125,12 @@ def travelled_m(before: RobotState, after: RobotState) -> float:
 def moved(state: RobotState) -> bool:
     """Whether the arm moves."""
     return bool(state.tool_twist.any())
+
+
+def memory_mb(process: int | str = "self") -> float:
+    """How much of the machine's memory a process takes."""
+    pages = int(Path(f"/proc/{process}/statm").read_text().split()[1])
+    return pages * resource.getpagesize() / 2**20
 
 
 def until(check: Callable[[], Any]) -> Any:

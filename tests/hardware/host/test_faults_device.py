@@ -12,14 +12,16 @@ import pytest
 
 from hardware.clock import MonotonicClock
 from hardware.drivers.fake import FakeArm
-from hardware.host.guard import Safety
+from hardware.host.guard import LEASE_S, Safety
 from hardware.host.standstill import STANDS_S
 from hardware.remote import RemoteRobot
 from hardware.robot import Applied, Command, FaultError, RobotError, RobotState, StaleStateError
+from tests.hardware.host.misbehaves import running
 from tests.hardware.host.served import Hand, until
 from tests.hardware.host.stand import BRAKES_S, SILENT_S, SLACK_S, SPEED_M_S, STOP_S, Stand, fast, insist
 
 HANGS_S = 0.3
+GRIPS_S = 1.5 * LEASE_S
 
 
 class Fickle(FakeArm):
@@ -224,3 +226,37 @@ def test_a_gripper_that_hangs_is_seen_and_holds_neither_the_arm_nor_a_stop_up(
         state = one.drive(stand.speed_m_s, lambda state: fast(state) and state.gripper == 0.7)
         assert state.applied is not None and state.applied.command.gripper == 1.0
         stand.stops(hand())
+
+
+def _lets_it_be(stand: Stand) -> None:
+    """The client whose lease is over goes on all the same."""
+
+
+def _presses_stop(stand: Stand) -> None:
+    stand.watcher.robot.stop()
+
+
+@pytest.mark.parametrize(
+    ("act", "told", "then"),
+    [
+        (_lets_it_be, "was not renewed", Safety.HOLDING),
+        (_presses_stop, "pressed STOP", Safety.STOPPED),
+    ],
+)
+def test_a_gripper_that_holds_its_driver_up_for_longer_than_a_lease_ends_the_motion(
+    stand: Stand, arm: Fickle, act: Callable[[Stand], None], told: str, then: Safety
+) -> None:
+    with stand.hands(), running("drive", stand.address, stand.speed_m_s, 0.0):
+        until(lambda: fast(stand.watcher.robot.read()))
+        at = arm.where()
+
+        def hangs() -> None:
+            arm.sending_s = GRIPS_S
+            time.sleep(0.5 * GRIPS_S)
+            act(stand)
+            time.sleep(0.5 * GRIPS_S)
+
+        stand.rests_after(hangs, GRIPS_S + SILENT_S, told)
+        assert abs(arm.where() - at) < (0.03 + BRAKES_S + SLACK_S / 2) * SPEED_M_S  # three turns, as above
+        until(lambda: any("the control loop stood still for" in text for text in stand.told()))
+        assert stand.host.guard.safety is then

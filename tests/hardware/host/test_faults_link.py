@@ -21,13 +21,25 @@ from hardware import wire
 from hardware.host.guard import Safety, Why
 from hardware.remote import RemoteRobot
 from hardware.robot import RobotError, Source
-from tests.hardware.host.misbehaves import running
+from tests.hardware.host.misbehaves import busy_cores, running
 from tests.hardware.host.proxy import HOST, Proxy
-from tests.hardware.host.served import Hand, moved, until
-from tests.hardware.host.stand import BRAKES_S, SILENT_S, SLACK_S, SPEED_M_S, Stand, fast, insist
+from tests.hardware.host.served import PATIENCE_S, Hand, memory_mb, moved, until
+from tests.hardware.host.stand import (
+    BRAKES_S,
+    SILENT_S,
+    SLACK_S,
+    SPEED_M_S,
+    STALE_S,
+    STOP_S,
+    Stand,
+    fast,
+    insist,
+)
 from tests.hardware.host.test_robot_host import started
 
 DAY_S = 86_400.0
+BUSY_S = 1.0  # slack of a machine whose every core is wanted by somebody else
+GROWTH_MB = 30.0  # the allocator's own
 
 
 @pytest.fixture(scope="module")
@@ -58,12 +70,16 @@ def test_a_client_whose_clock_is_a_day_ahead_is_served_as_any_other(stand: Stand
         stand.rests_after(client.kill, SILENT_S, "has run out")
 
 
-def test_a_link_that_is_cut_stops_the_arm(stand: Stand) -> None:
-    where = stand.host.addresses
-    ports = [int(a.rpartition(":")[2]) for a in (where.rpc, where.commands, where.stop, where.states)]
-    with stand.hands(), closing(Proxy(ports)) as proxy, closing(Hand(f"tcp://{HOST}:{ports[0]}")) as far:
-        stand.driven(far)
-        stand.rests_after(proxy.cut, SILENT_S, "has run out")
+def test_a_client_that_is_killed_while_every_core_is_busy_stops_the_arm(stand: Stand) -> None:
+    with stand.hands() as hand, running("drive", stand.address, stand.speed_m_s, 0.0) as client:
+        until(lambda: fast(stand.watcher.robot.read()))
+        with busy_cores():
+            time.sleep(0.2)  # so that they are
+            # told in any case, also where a client that gets no time had let its command run out
+            stand.rests_after(client.kill, SILENT_S + BUSY_S, "was not renewed")
+            stand.driven(hand(timeout_s=PATIENCE_S))
+            stand.rests_after(stand.watcher.robot.stop, STOP_S + BUSY_S, "pressed STOP")
+            assert stand.host.guard.safety is Safety.STOPPED
 
 
 def test_commands_that_waited_for_a_link_are_all_refused(stand: Stand) -> None:
@@ -98,8 +114,9 @@ def test_a_lease_that_ends_in_motion_ends_the_motion(stand: Stand) -> None:
         lease = stand.host.guard.lease
         assert lease is not None
         left_s = (lease.expires_ns - time.monotonic_ns()) / 1e9
-        insist(one, speed_m_s / 4.0, left_s - 0.05)  # so slowly that there is room for a second of it
-        insisting_s = 0.05 + BRAKES_S
+        last_s = 0.25  # seen from before it ends, also by a busy machine
+        insist(one, speed_m_s / 4.0, left_s - last_s)  # so slowly that there is room for a second of it
+        insisting_s = last_s + BRAKES_S
         act = partial(insist, one, speed_m_s, insisting_s)
         stand.rests_after(act, insisting_s + SLACK_S, "was not renewed")
 
@@ -123,6 +140,19 @@ def test_those_who_do_not_listen_hold_nobody_up(stand: Stand) -> None:
             numbers.append(_number(deaf))
         stand.driven(hand())
         stand.stops(hand())
+
+
+@pytest.mark.xfail(
+    reason="libzmq enters subscriptions of up to 128 KiB in the thread that publishes, and keeps them all: "
+    "a reader makes the loop stand still, and the host grow, as much as it likes"
+)
+def test_those_who_subscribe_without_end_hold_nobody_up(stand: Stand) -> None:
+    before_mb = memory_mb()
+    with stand.hands() as hand, running("subscribe", stand.host.addresses.states, 40, 60_000) as process:
+        assert process.wait(PATIENCE_S) == 0
+        stand.driven(hand())
+        stand.stops(hand())
+    assert memory_mb() - before_mb < GROWTH_MB
 
 
 def test_raw_connections_that_say_nothing_or_nonsense_hold_nobody_up(stand: Stand) -> None:
@@ -150,19 +180,22 @@ def test_a_flood_holds_neither_states_nor_a_stop_up(stand: Stand) -> None:
         assert state.seq - began.seq > 0.1 * 100.0 * (state.time_ns - began.time_ns) / 1e9
 
 
-def test_a_host_that_was_killed_is_missed_and_the_next_is_another() -> None:
+def test_a_host_that_was_killed_is_missed_and_the_next_is_another_that_does_not_move() -> None:
+    """The fake arm dies with its host. A host that is killed tells of nothing: its clients say it."""
     with ExitStack() as stack:
         process, address = started()
         stack.callback(process.kill)
-        one = stack.enter_context(closing(Hand(address)))
+        one = stack.enter_context(closing(Hand(address, stale_s=1.0)))
         one.lead()
         one.drive(SPEED_M_S, moved)
         until(lambda: one.robot.read().seq > 400)  # so far the next host is not for long
         old = one.robot.move(10**6, np.full(6, SPEED_M_S), 1.0, 0.1, dead_man=True)
         process.kill()
         process.communicate()
-        with pytest.raises(RobotError, match="no fresh state of fake"):
+        died = time.monotonic()
+        with pytest.raises(RobotError, match=r"no fresh state of fake: the newest came \d\.\d+ s ago"):
             until(lambda: one.send(SPEED_M_S))
+        assert time.monotonic() - died < 1.0 + BUSY_S
         again, _ = started("--bind", address)
         stack.callback(again.communicate)
         stack.callback(again.kill)
@@ -170,12 +203,16 @@ def test_a_host_that_was_killed_is_missed_and_the_next_is_another() -> None:
         for act in (one.robot.read, lambda: one.send(SPEED_M_S), lambda: one.robot.take(Source.SCRIPT)):
             with pytest.raises(RobotError, match="was started anew: connect again"):
                 act()
-        new = stack.enter_context(closing(Hand(address)))
-        assert new.robot.safety is Safety.DISARMED
+        new = stack.enter_context(closing(Hand(address, stale_s=STALE_S)))
         at = new.robot.read().tool_pos_m
         answer = new.robot.exchange(old)
         assert isinstance(answer, wire.NotFollowed) and "the session is" in answer.text
-        assert (new.robot.read().tool_pos_m == at).all()
+        over = time.monotonic() + 0.5
+        while time.monotonic() < over:
+            insist(one, SPEED_M_S, 0.02)
+            assert (new.robot.read().tool_pos_m == at).all()
+        said = new.robot.now()
+        assert (said.safety, said.holder, said.told, new.robot.events) == (Safety.DISARMED, "", 0, [])
 
 
 def _number(listener: zmq.Socket[bytes]) -> int:

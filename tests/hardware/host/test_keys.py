@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +14,29 @@ import pytest
 import zmq
 
 from hardware import wire
+from hardware.clock import MonotonicClock
+from hardware.drivers.fake import FakeArm
 from hardware.host.guard import Safety, Why
-from hardware.robot import FaultError, RobotError, Source
+from hardware.robot import FaultError, RobotError, RobotState, Source
 from hardware.security import ClientSecurity, Role, ServerSecurity, make_client, make_server, revoke
 from hardware.transport import Incoming
 from hardware.transport import authenticator as zap
-from tests.hardware.host.served import Hand, Served, fake, moved, travelled_m, until
+from tests.hardware.host.served import Hand, Served, moved, travelled_m, until
+from tests.hardware.host.stand import SILENT_S, SPEED_M_S, STALE_S, fast, insist
 
 Rig = tuple[Served, Path]
+
+
+class Noted(FakeArm):
+    """An arm that keeps every reading of it."""
+
+    def __init__(self) -> None:
+        super().__init__(MonotonicClock())
+        self.states: list[RobotState] = []
+
+    def read(self) -> RobotState:
+        self.states.append(super().read())
+        return self.states[-1]
 
 
 @pytest.fixture
@@ -28,7 +45,7 @@ def rig(tmp_path: Path) -> Iterator[Rig]:
     make_server(keys)
     for role in Role:
         make_client(keys, role.value, role)
-    with closing(Served(fake, security=ServerSecurity(keys))) as served:
+    with closing(Served(Noted, security=ServerSecurity(keys))) as served:
         yield served, keys
 
 
@@ -98,18 +115,29 @@ def test_who_has_no_key_or_one_of_elsewhere_is_not_answered(rig: Rig, tmp_path: 
     assert rig[0].host.guard.safety is Safety.DISARMED
 
 
-def test_who_is_revoked_in_the_midst_of_driving_loses_the_arm(rig: Rig) -> None:
+def test_who_is_revoked_in_motion_loses_the_arm_which_rests_in_time_and_stays(rig: Rig) -> None:
     served, keys = rig
-    with closing(hand(rig, Role.OPERATOR)) as one:
+    assert isinstance(served.arm, Noted)  # every reader of the host's states is cut for a while
+    noted = served.arm.states
+    with (
+        closing(hand(rig, Role.MAINTAINER, stale_s=STALE_S)) as watcher,
+        closing(hand(rig, Role.OPERATOR, stale_s=STALE_S)) as one,
+    ):
         one.lead()
-        one.drive(0.1, moved)
+        one.drive(SPEED_M_S, fast)
+        before, began_ns = noted[-1], time.monotonic_ns()
         revoke(keys, "operator")
-        with pytest.raises(RobotError):
-            one.drive(0.1, lambda state: False)
-        until(lambda: served.host.guard.safety is Safety.HOLDING)
-        with closing(hand(rig, Role.MAINTAINER)) as watcher:
-            watcher.robot.now()
-            assert not moved(watcher.at_rest())
+        insist(one, SPEED_M_S, 0.5)
+        last = max(number for number, state in enumerate(noted) if moved(state))
+        rest = until(lambda: noted[last + 1] if len(noted) > last + 3 else None)
+        assert (rest.time_ns - began_ns) / 1e9 < SILENT_S
+        assert travelled_m(before, rest) < SILENT_S * SPEED_M_S
+        for told in ("holding: the command has run out", "the lease of operator was not renewed"):
+            until(partial(_hears, watcher, told))
+        with pytest.raises(RobotError, match="no fresh state of fake"):
+            until(lambda: one.send(SPEED_M_S))
+        assert served.host.guard.safety is Safety.HOLDING
+        assert max(travelled_m(rest, state) for state in noted[last + 1 :]) < 1e-3
 
 
 def test_a_client_that_expects_another_host_does_not_talk_to_this_one(rig: Rig, tmp_path: Path) -> None:
@@ -141,3 +169,10 @@ def test_a_dead_authenticator_lets_nobody_in_and_those_who_are_in_can_stop(rig: 
         finally:
             zap._running[context] = zap.Authenticator(context)
             zap._running[context].doors.update(authenticator.doors)
+
+
+def _hears(hand: Hand, told: str) -> bool:
+    """Whether it has been told so."""
+    with suppress(RobotError):  # while it is cut
+        hand.robot.read()
+    return told in hand.robot.events
