@@ -62,6 +62,8 @@ class HostLink:
         self.events: list[str] = []
         """What the host told of since this was made, oldest first; whoever has read it clears it. What got
         lost on its way is asked for again."""
+        self.stops = 0
+        """How often the arm was told to stop, as far as is known."""
         self.told: int | None = None
         """The number of the newest event that is among them."""
         self._said = ""  # what it told of since the newest state
@@ -73,7 +75,7 @@ class HostLink:
         try:
             self._hello = wire.Hello(version=wire.VERSION, schema=wire.schema(), name=name)
             self.welcome = self.ask(self._hello, wire.Welcome)
-            self.spec = self.welcome.spec.spec()
+            self.spec, self.stops = self.welcome.spec.spec(), self.welcome.stops
             self.commands: Client[wire.FromCommands] = Client(
                 self.beside(self.welcome.commands_port), wire.FromCommands, security=security, immediate=True
             )
@@ -229,8 +231,9 @@ class HostLink:
                 self.lease, self.refusal = "", text
             case wire.Arm() | wire.Clear(), wire.Refused(text=text):
                 self.events.append(f"refused: {text}")
-            case _, wire.Welcome(session=session):
+            case _, wire.Welcome(session=session, stops=stops):
                 self._is_another |= session != self.welcome.session
+                self.stops = max(self.stops, stops)
             case _, wire.Events(events=events):
                 self._catch_up(events)
             case _:
@@ -247,6 +250,7 @@ class HostLink:
 
     def _hear(self, said: wire.Published) -> None:
         if isinstance(said, wire.Happened):
+            self.stops = max(self.stops, said.stops)
             if self.told is not None and said.number == self.told + 1:  # else it is asked for, in order
                 self._catch_up((said,))
             return
@@ -265,6 +269,7 @@ class HostLink:
                 f"the host at {self.address} sent a state that makes no sense: {error}"
             ) from error
         self.state, self._came_ns, self._said = said, time.monotonic_ns(), ""
+        self.stops = max(self.stops, said.stops)
         if self.told is None:
             self.told = said.told
 

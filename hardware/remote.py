@@ -179,23 +179,23 @@ class RemoteRobot:
     def take(self, source: Source) -> None:
         """Lead the arm as `source`. Raises RobotError where that may not be."""
         self.link.service()
-        self.link.took(self.link.ask(wire.Take(source=source), wire.Leased), source)
+        self.link.took(self.link.ask(wire.Take(source=source, lease=self.link.lease), wire.Leased), source)
         self.link.until(lambda: self.ready)
 
     def ask_to_lead(self, source: Source) -> None:
         """The same without waiting: `leading` and `ready` tell when it is so, `refusal` why it is not.
         Whoever leads already gets a new lease, and the arm holds."""
-        question = wire.Take(source=source)
+        question = wire.Take(source=source, lease=self.link.lease)
         if not self.link.is_asked(question):
             self.link.ask_later(question)
 
     def ask_to_arm(self) -> None:
         """`arm` without waiting: the states tell."""
-        self.link.ask_later(wire.Arm())
+        self.link.ask_later(wire.Arm(stops=self.link.stops))
 
     def ask_to_clear(self) -> None:
         """`clear_fault` without waiting: the states tell."""
-        self.link.ask_later(wire.Clear())
+        self.link.ask_later(wire.Clear(stops=self.link.stops))
 
     def lay_out(self, tool_pos_m: Vector, opening: float, poses: Mapping[str, Vector]) -> None:
         """Put a simulated arm that is led, and what lies before it, at a start, and wait until it is there.
@@ -213,13 +213,13 @@ class RemoteRobot:
         be."""
         self.link.service()
         self.link.ask(wire.Present(), wire.Done, self.link.stop)
-        self.link.ask(wire.Arm(), wire.Done)
+        self.link.ask(wire.Arm(stops=self.link.stops), wire.Done)
         self.link.until_safety(lambda safety: safety is not Safety.DISARMED)
 
     def clear_fault(self) -> None:
         """Clear a stop, and the arm's faults. For people; raises RobotError where that may not be."""
         self.link.service()
-        self.link.ask(wire.Clear(), wire.Done)
+        self.link.ask(wire.Clear(stops=self.link.stops), wire.Done)
         self.link.until_safety(lambda safety: safety is not Safety.STOPPED)
 
     def stop_and_wait(self) -> None:

@@ -60,9 +60,10 @@ class Hello(_Message, frozen=True):
 
 
 class Take(_Message, frozen=True):
-    """The arm, please, to lead it as `source`."""
+    """The arm, please, to lead it as `source`; in place of `lease`, which is had so far, or is empty."""
 
     source: Source
+    lease: Name
 
 
 class Renew(_Message, frozen=True):
@@ -78,11 +79,16 @@ class Release(_Message, frozen=True):
 
 
 class Clear(_Message, frozen=True):
-    """A stop is cleared, and so are the arm's faults."""
+    """A stop is cleared, and so are the arm's faults. It is the newest of `stops` that are known of: what
+    waits on its way while there is another clears nothing."""
+
+    stops: Number
 
 
 class Arm(_Message, frozen=True):
-    """The arm may move again."""
+    """The arm may move again, after so many `stops`."""
+
+    stops: Number
 
 
 class Lay(_Message, frozen=True):
@@ -113,10 +119,11 @@ class Since(_Message, frozen=True):
 
 class Welcome(_Message, frozen=True):
     """Who the host is, and at which of its ports the rest is heard and said. `spec` is of the arm;
-    `attended` says that it moves only while a person is heard of, `lays_out` that `Lay` is for it. `cameras`
-    by name: the port where each publishes."""
+    `attended` says that it moves only while a person is heard of, `lays_out` that `Lay` is for it; it was
+    stopped `stops` times so far. `cameras` by name: the port where each publishes."""
 
     session: Name
+    stops: Number
     spec: SpecMessage
     attended: bool
     lays_out: bool
@@ -236,6 +243,7 @@ class State(_Message, frozen=True):
     applied: Followed | None
     late_ms: float
     told: Number
+    stops: Number
 
 
 class Objects(_Message, frozen=True):
@@ -247,9 +255,10 @@ class Objects(_Message, frozen=True):
 
 
 class Happened(_Message, frozen=True):
-    """Something came to pass, the `number`-th since the host began."""
+    """Something came to pass, the `number`-th since the host began, which was then stopped `stops` times."""
 
     number: Number
+    stops: Number
     wall_ns: Number
     text: Text
 

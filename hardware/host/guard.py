@@ -61,6 +61,7 @@ class Why(str, Enum):
     STALE = "stale"
     LONG = "long"
     DEAD_MAN = "dead man"
+    STOPPED_SINCE = "stopped since"
     UNATTENDED = "unattended"
 
 
@@ -107,6 +108,8 @@ class Guard:
         self.safety = Safety.DISARMED
         self.reason = "just switched on"
         """Why it does not move, in words; empty where it may."""
+        self.stops = 0
+        """How often it was told to stop."""
         self.lease: Lease | None = None
         self.happened: deque[str] = deque(maxlen=1_000)
         """What has come to pass, oldest first; whoever tells of it empties it."""
@@ -136,16 +139,17 @@ class Guard:
 
     # -- who leads ---------------------------------------------------------------------------------------
 
-    def take(self, peer: Peer, source: Source, now_ns: int) -> Lease:
+    def take(self, peer: Peer, source: Source, now_ns: int, instead: str = "") -> Lease:
         """A new lease for `peer`. An operator takes it from a policy or a script at once; otherwise whoever
-        has it keeps it. Raises NotAllowedError."""
+        has it keeps it, and who has the lease `instead` may change it for another. Raises NotAllowedError."""
         if source not in _MAY_LEAD[peer.role]:
             raise NotAllowedError(
                 Why.ROLE, f"{peer.name} is {peer.role.value}: it may not lead as {source.value}"
             )
         held = self._valid_lease(now_ns)
         preempts = source is Source.OPERATOR and held is not None and held.source is not Source.OPERATOR
-        if held is not None and held.peer != peer and not preempts:
+        is_own = held is not None and (held.peer == peer or self._is_of(held, peer, instead))
+        if held is not None and not is_own and not preempts:
             raise NotAllowedError(Why.LEASE, f"{held.peer.name} has the arm, as {held.source.value}")
         self.lease = Lease(secrets.token_hex(8), peer, source, now_ns + round(LEASE_S * _NS))
         self._begin_anew()
@@ -173,34 +177,48 @@ class Guard:
 
     def heard(self, peer: Peer, now_ns: int) -> None:
         """A person lets it be known that they are there. Raises NotAllowedError for others than people."""
-        self.require_person(peer, "stand in for a person")
+        self._require_person(peer, "stand in for a person")
         self._heard_ns = now_ns
 
     # -- stopping and starting ---------------------------------------------------------------------------
 
     def stop(self, reason: str) -> None:
-        """Stop, and stay stopped."""
+        """Stop, and stay stopped. Whoever says it again says it for what they see then."""
+        self.stops += 1
+        if self.safety is Safety.STOPPED:
+            return
         self.safety, self.reason = Safety.STOPPED, reason
         self._end_lease("")
         self.happened.append(f"stopped: {reason}")
 
-    def clear(self, peer: Peer) -> None:
-        """The first of two acts after a stop. Raises NotAllowedError for others than people."""
-        self.require_person(peer, "clear a stop")
+    def clear(self, peer: Peer, stops: int) -> None:
+        """The first of two acts after a stop, by somebody who knows of so many. Raises NotAllowedError as
+        `require_to_clear`."""
+        self.require_to_clear(peer, stops)
         if self.safety is Safety.STOPPED:
             self.safety, self.reason = Safety.DISARMED, "cleared: arm to go on"
             self.happened.append(f"cleared by {peer.name}")
 
+    def require_to_clear(self, peer: Peer, stops: int) -> None:
+        """Raises NotAllowedError for others than people, and where there was a stop that they do not know
+        of."""
+        self._require_person(peer, "clear a stop")
+        self._require_known(stops)
+
+    def _require_known(self, stops: int) -> None:
+        if stops != self.stops:
+            raise NotAllowedError(Why.STOPPED_SINCE, f"it was stopped since that was asked: {self.reason}")
+
     @staticmethod
-    def require_person(peer: Peer, act: str) -> None:
-        """Raises NotAllowedError for others than people."""
+    def _require_person(peer: Peer, act: str) -> None:
         if peer.role not in (Role.OPERATOR, Role.MAINTAINER):
             raise NotAllowedError(Why.ROLE, f"{peer.name} is {peer.role.value}: it may not {act}")
 
-    def arm(self, peer: Peer, now_ns: int) -> None:
-        """The second. Raises NotAllowedError for others than people, while stopped, and where nobody is
-        heard of though somebody has to be."""
-        self.require_person(peer, "arm")
+    def arm(self, peer: Peer, now_ns: int, stops: int) -> None:
+        """The second. Raises NotAllowedError as `require_to_clear`, while stopped, and where nobody is heard
+        of though somebody has to be."""
+        self._require_person(peer, "arm")
+        self._require_known(stops)
         if self.safety is Safety.STOPPED:
             raise NotAllowedError(Why.STOPPED, f"stopped ({self.reason}): clear it first")
         if self.attended and self._silence_s(now_ns) > HOLD_AFTER_S:
@@ -255,14 +273,14 @@ class Guard:
     def due(self, now_ns: int) -> Command | None:
         """What the arm shall follow now; None for zero velocity. Call it at every turn of the control loop:
         here is noticed what has fallen silent."""
+        if self.lease is not None and self._valid_lease(now_ns) is None:
+            self._end_lease(f"the lease of {self.lease.peer.name} was not renewed")
         if self.safety in (Safety.STOPPED, Safety.DISARMED):
             return None
         silence_s = self._silence_s(now_ns) if self.attended else 0.0
         if silence_s > STOP_AFTER_S:
             self.stop(f"nobody was heard of for {STOP_AFTER_S} s")
             return None
-        if self.lease is not None and self._valid_lease(now_ns) is None:
-            self._end_lease(f"the lease of {self.lease.peer.name} was not renewed")
         if self._command is not None and now_ns >= self._deadline_ns:
             self._hold("the command has run out")
         if self._command is not None and silence_s > HOLD_AFTER_S:
@@ -279,10 +297,14 @@ class Guard:
 
     def _own_lease(self, peer: Peer, id: str, now_ns: int) -> Lease:
         held = self._valid_lease(now_ns)
-        if held is None or held.id != id or (held.peer.name, held.peer.key) != (peer.name, peer.key):
+        if held is None or not self._is_of(held, peer, id):
             who = "nobody" if held is None else held.peer.name
             raise NotAllowedError(Why.LEASE, f"the lease {id!r} of {peer.name} is over: {who} has the arm")
         return held
+
+    @staticmethod
+    def _is_of(held: Lease, peer: Peer, id: str) -> bool:
+        return held.id == id and (held.peer.name, held.peer.key) == (peer.name, peer.key)
 
     def _begin_anew(self) -> None:
         """What was commanded before is forgotten, and what answers a state from before is refused."""

@@ -27,13 +27,15 @@ from hardware.host.standstill import STANDS_S, Standstill
 from hardware.limits import limit
 from hardware.robot import Applied, Command, Robot, RobotError, RobotState, Vector
 from hardware.security import ServerSecurity
-from hardware.transport import Peer, Publisher, Received, Server, wait
+from hardware.transport import Peer, Publisher, Received, Refusal, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
 _QUEUED = 16  # for each listener: a turn may publish three, and the next comes at once after a late one
 _ANSWERS_KEPT = 256
 _LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
 _REMEMBERED = 1_000  # events that can be asked for
+_STRANGERS = (Refusal.UNKNOWN_KEY, Refusal.NOT_AUTHORISED)
+_LOOKS_NS = 10 * NS_PER_S
 _HUNG_NS = 100_000_000  # a turn that is later than this is told of
 
 
@@ -111,8 +113,10 @@ class Host:
         self._next_ns = time.monotonic_ns()
         self._seq = self._told = 0
         self._happened: deque[wire.Happened] = deque(maxlen=_REMEMBERED)
+        self._refused = self._looks_ns = 0  # handshakes and messages of strangers; when they are counted next
         self._last_command = -1
         self._answers: OrderedDict[tuple[str, str], wire.FromHost] = OrderedDict()
+        self._presses: deque[tuple[str, str | None]] = deque(maxlen=_ANSWERS_KEPT)  # of STOP
         self._following: Command | None = None
         self._reading: RobotState | None = None
         self._applied: Applied | None = None  # what the limits let through of it
@@ -160,7 +164,19 @@ class Host:
         for camera in self._cameras:
             while not camera.told.empty():
                 self.guard.happened.append(camera.told.get())
+        if now_ns >= self._looks_ns:
+            self._looks_ns = now_ns + _LOOKS_NS
+            self._tell_refused()
         self._tell(now_ns)
+
+    def _tell_refused(self) -> None:
+        sockets = (self._rpc, self._commands, self._stop, self._states)
+        refused = sum(one.refused[why] for one in sockets for why in _STRANGERS)
+        if refused > self._refused:
+            self.guard.happened.append(
+                f"{refused - self._refused} times a key was refused that is not here, or revoked"
+            )
+        self._refused = refused
 
     def _read(self) -> RobotState | None:
         try:
@@ -235,6 +251,7 @@ class Host:
             last_command=self._last_command,
             late_ms=self.late_ms,
             told=self._told,
+            stops=guard.stops,
             **wire.reading(reading),
         )
         guard.published(self._seq, now_ns)
@@ -249,7 +266,9 @@ class Host:
         while self.guard.happened:
             self._told += 1
             text = wire.text(self.guard.happened.popleft())
-            event = wire.Happened(number=self._told, wall_ns=time.time_ns(), text=text)
+            event = wire.Happened(
+                number=self._told, stops=self.guard.stops, wall_ns=time.time_ns(), text=text
+            )
             self._happened.append(event)
             self._states.publish("event", event)
             if self._recorder is not None:
@@ -277,14 +296,21 @@ class Host:
             peer = said.peer
             match said.message:
                 case wire.Stop(reason=reason):
-                    if self.guard.safety is not Safety.STOPPED:
-                        self.guard.stop(f"{peer.name}: {reason}" if reason else f"{peer.name} pressed STOP")
-                    self._halt()
+                    self._hear_stop(said, f"{peer.name}: {reason}" if reason else f"{peer.name} pressed STOP")
                     answer: wire.Done | wire.Refused = wire.Done()
                 case wire.Present():
                     answer = self._present(peer)
             if said.request is not None:
                 self._stop.reply(said, answer)
+
+    def _hear_stop(self, said: Received[wire.ToStop], reason: str) -> None:
+        """Whoever is not answered at once says it again: that is the same stop while it lasts."""
+        press = said.peer.key, said.request
+        if press not in self._presses or self.guard.safety is not Safety.STOPPED:
+            self.guard.stop(reason)
+        if said.request is not None:
+            self._presses.append(press)
+        self._halt()
 
     def _present(self, peer: Peer) -> wire.Done | wire.Refused:
         try:
@@ -348,18 +374,18 @@ class Host:
         match asked:
             case wire.Hello():
                 return self._welcome(asked)
-            case wire.Take(source=source):
-                lease = self.guard.take(peer, source, now_ns)
+            case wire.Take(source=source, lease=instead):
+                lease = self.guard.take(peer, source, now_ns, instead)
                 return wire.Leased(lease=lease.id, seconds=LEASE_S, since=self.guard.since)
             case wire.Renew(lease=id):
                 lease = self.guard.renew(peer, id, now_ns)
                 return wire.Leased(lease=lease.id, seconds=LEASE_S, since=self.guard.since)
             case wire.Release(lease=id):
                 self.guard.release(peer, id, now_ns)
-            case wire.Clear():
-                self._clear(peer)
-            case wire.Arm():
-                self.guard.arm(peer, now_ns)
+            case wire.Clear(stops=stops):
+                self._clear(peer, stops)
+            case wire.Arm(stops=stops):
+                self.guard.arm(peer, now_ns, stops)
             case wire.Lay():
                 return self._lay_out(peer, asked, now_ns)
             case wire.Ping(client_ns=client_ns):
@@ -374,12 +400,12 @@ class Host:
                 return self._state
         return wire.Done()
 
-    def _clear(self, peer: Peer) -> None:
-        self.guard.require_person(peer, "clear a stop")
+    def _clear(self, peer: Peer, stops: int) -> None:
+        self.guard.require_to_clear(peer, stops)
         if self.guard.safety is Safety.STOPPED and isinstance(self._robot, Clearable):
             self._robot.clear_fault()
             self._next_ns = time.monotonic_ns()  # the arm stood still meanwhile: that is no late turn
-        self.guard.clear(peer)
+        self.guard.clear(peer, stops)
 
     def _lay_out(self, peer: Peer, asked: wire.Lay, now_ns: int) -> wire.FromHost:
         if self._simulation is None:
@@ -402,6 +428,7 @@ class Host:
         where = self.addresses
         return wire.Welcome(
             session=self.session,
+            stops=self.guard.stops,
             spec=wire.SpecMessage.of(self._spec),
             attended=self.guard.attended,
             lays_out=self._simulation is not None,

@@ -29,6 +29,8 @@ from hardware.transport.sockets import MAX_BYTES, Context, Listener, has_event, 
 
 _BUFFER_BYTES = 65_536  # of the kernel, at either end: what waits there grows old too
 _MOST_A_CALL = 1_000
+_SUBSCRIPTION_BYTES = 512
+"""The longest frame of a subscriber; a handshake takes some 300."""
 
 
 class Publisher:
@@ -53,7 +55,7 @@ class Publisher:
         self._security, self._context = security, context
         self._evictions = 0 if security is None else security.evictions()
         self._max_send_bytes = max_send_bytes
-        self._options = {**inbound(MAX_BYTES, hwm), zmq.SNDHWM: hwm, zmq.SNDBUF: _BUFFER_BYTES}
+        self._options = {**inbound(_SUBSCRIPTION_BYTES, hwm), zmq.SNDHWM: hwm, zmq.SNDBUF: _BUFFER_BYTES}
         self._listener: Listener | None = self._listen(bind)
         self._closed = False
         self.address = self._listener.address

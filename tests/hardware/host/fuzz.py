@@ -69,13 +69,14 @@ class Rig:
     def goes_on(self) -> None:
         """Whatever has been sent, the arm can be stopped, cleared, armed, led and driven."""
         self.one.robot.stop_and_wait()
-        self.one.robot.clear_fault()
         until(self._leads)
         self.one.drive(SPEED_M_S, moved)
 
     def _leads(self) -> bool:
-        """Whether the client leads, which it may once the lease of a link has run out."""
+        """Whether the client leads, which it may once the lease of a link has run out, and the last STOP that
+        was sent has been heard."""
         with suppress(RobotError):
+            self.one.robot.clear_fault()
             self.one.lead()
             return True
         return False

@@ -62,11 +62,11 @@ def good(session: str) -> list[bytes]:
     )
     messages: list[msgspec.Struct] = [
         wire.Hello(version=wire.VERSION, schema=wire.schema(), name="fuzz"),
-        *(wire.Take(source=source) for source in Source),
+        *(wire.Take(source=source, lease=NOBODYS) for source in Source),
         wire.Renew(lease=NOBODYS),
         wire.Release(lease=NOBODYS),
-        wire.Clear(),
-        wire.Arm(),
+        wire.Clear(stops=0),
+        wire.Arm(stops=0),
         lay(NOBODYS),
         wire.Ping(client_ns=1),
         wire.Ask(),

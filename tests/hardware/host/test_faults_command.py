@@ -249,7 +249,7 @@ def test_a_stop_is_heard_while_an_rpc_hangs(stand: Stand) -> None:
         far = stack.enter_context(closing(Hand(f"tcp://{HOST}:{rpc}", timeout_s=5.0)))
         stand.driven(far)
         asked.silence(True)
-        far.robot.link.rpc.request(wire.Take(source=Source.SCRIPT))
+        far.robot.link.rpc.request(wire.Take(source=Source.SCRIPT, lease=""))
         stand.stops(far)
         assert far.robot.link.rpc.pending
 

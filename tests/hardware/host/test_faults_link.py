@@ -142,10 +142,6 @@ def test_those_who_do_not_listen_hold_nobody_up(stand: Stand) -> None:
         stand.stops(hand())
 
 
-@pytest.mark.xfail(
-    reason="libzmq enters subscriptions of up to 128 KiB in the thread that publishes, and keeps them all: "
-    "a reader makes the loop stand still, and the host grow, as much as it likes"
-)
 def test_those_who_subscribe_without_end_hold_nobody_up(stand: Stand) -> None:
     before_mb = memory_mb()
     with stand.hands() as hand, running("subscribe", stand.host.addresses.states, 40, 60_000) as process:

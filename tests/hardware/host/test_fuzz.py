@@ -123,7 +123,7 @@ def test_whoever_leads_moves_nothing_by_what_is_not_right(rig: Rig) -> None:
     until(lambda: robot.now().safety is not Safety.MOVING)
     assert (robot.read().tool_pos_m == at).all()
     # the bytes must get as far as to each of the questions that a host asks itself
-    assert answers.keys() == {*Why, None, "followed"} - {Why.ROLE, Why.UNATTENDED}
+    assert answers.keys() == {*Why, None, "followed"} - {Why.ROLE, Why.UNATTENDED, Why.STOPPED_SINCE}
     assert isinstance(rig.served.arm, Table) and rig.served.arm.laid_out
     assert memory_mb() - before_mb < GROWTH_MB
     rig.goes_on()

@@ -109,9 +109,15 @@ def test_who_has_no_key_or_one_of_elsewhere_is_not_answered(rig: Rig, tmp_path: 
     other = tmp_path / "other"
     make_server(other)
     make_client(other, "eve", Role.OPERATOR)
-    for security in (None, ClientSecurity(other / "eve.key")):
-        with pytest.raises(RobotError, match="no host at"):
-            Hand(rig[0].address, security=security, timeout_s=0.4)
+    strangers = (None, ClientSecurity(other / "eve.key"), ClientSecurity(rig[1] / f"{Role.POLICY.value}.key"))
+    revoke(rig[1], Role.POLICY.value)
+    with closing(hand(rig, Role.OBSERVER)) as looker:
+        for security in strangers:
+            with pytest.raises(RobotError, match="no host at"):
+                Hand(rig[0].address, security=security, timeout_s=0.4)
+        rig[0].host._looks_ns = 0  # strangers are told of every ten seconds
+        until(lambda: looker.robot.now() and looker.robot.events)
+        assert "a key was refused that is not here, or revoked" in looker.robot.events[-1]
     assert rig[0].host.guard.safety is Safety.DISARMED
 
 

@@ -164,7 +164,7 @@ def test_an_arm_in_motion_is_not_held_up_by_a_clear(rig: Rig) -> None:
     arm.holds_up_s = 3.0
     one.lead()
     one.drive(0.1, lambda state: state.tool_twist[0] > 0.05)
-    assert isinstance(other.robot.link.ask(wire.Clear(), wire.Done), wire.Done)
+    assert isinstance(other.robot.link.ask(wire.Clear(stops=0), wire.Done), wire.Done)
     assert arm.clears == 0
     one.drive(0.1, lambda state: state.tool_twist[0] > 0.05)
 

@@ -172,7 +172,7 @@ def test_only_the_newest_files_are_kept_and_nobody_elses_are_touched(tmp_path: P
 
 def test_what_is_kept_is_bounded_in_time_and_number(tmp_path: Path) -> None:
     made = Recorder(tmp_path, "fake", "session", 100.0)
-    happened = wire.Happened(number=1, wall_ns=0, text="x")
+    happened = wire.Happened(number=1, stops=0, wall_ns=0, text="x")
     move = wire.Move(
         session="", lease="", seq=1, twist=b"odd", gripper=1.0, lasts_s=0.1, based_on=1, dead_man=True
     )
