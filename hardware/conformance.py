@@ -27,7 +27,8 @@ import numpy as np
 from hardware import wire
 from hardware.drivers import make_driver, options_of
 from hardware.host.guard import Safety, Why
-from hardware.host.host import Clearable, Host
+from hardware.host.host import Host
+from hardware.host.motion import Clearable
 from hardware.remote import RemoteRobot
 from hardware.robot import (
     Applied,

@@ -117,7 +117,8 @@ class Guard:
         """Whether it moves only while a person is heard of."""
         self._published: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
         self.since = -1
-        """The newest state when lease or arming last changed: answers to it come too late."""
+        """A command answers a state after this one: after the arm was armed or put elsewhere, and no older
+        than the newest when the lease was taken."""
         self._seq = -1  # of the newest command under this lease
         self._command: Command | None = None
         self._deadline_ns = 0
@@ -128,6 +129,11 @@ class Guard:
     def published(self, seq: int, now_ns: int) -> None:
         """A state of this number is about to go out."""
         self._published.append((seq, now_ns))
+
+    @property
+    def _newest(self) -> int:
+        """The number of the newest state; -1 where there is none."""
+        return self._published[-1][0] if self._published else -1
 
     def _published_ns(self, seq: int) -> int | None:
         """When that state went out; None where it never did, or so long ago that it does not matter."""
@@ -152,6 +158,8 @@ class Guard:
         if held is not None and not is_own and not preempts:
             raise NotAllowedError(Why.LEASE, f"{held.peer.name} has the arm, as {held.source.value}")
         self.lease = Lease(secrets.token_hex(8), peer, source, now_ns + round(LEASE_S * _NS))
+        # a command that has the new id was made after this
+        self.since = max(self.since, self._newest - 1)
         self._begin_anew()
         if held is None or (held.peer, held.source) != (peer, source):
             self.happened.append(f"{peer.name} has the arm, as {source.value}")
@@ -173,6 +181,7 @@ class Guard:
         self._own_lease(peer, id, now_ns)
         if self.safety is Safety.STOPPED:
             raise NotAllowedError(Why.STOPPED, f"stopped: {self.reason}")
+        self.since = self._newest
         self._begin_anew()
 
     def heard(self, peer: Peer, now_ns: int) -> None:
@@ -227,6 +236,7 @@ class Guard:
             )
         if self.safety is Safety.DISARMED:
             self.safety, self.reason = Safety.HOLDING, ""
+            self.since = self._newest
             self._begin_anew()
             self.happened.append(f"armed by {peer.name}")
 
@@ -307,8 +317,8 @@ class Guard:
         return held.id == id and (held.peer.name, held.peer.key) == (peer.name, peer.key)
 
     def _begin_anew(self) -> None:
-        """What was commanded before is forgotten, and what answers a state from before is refused."""
-        self._seq, self.since = -1, self._published[-1][0] if self._published else -1
+        """What was commanded before is forgotten."""
+        self._seq = -1
         if self._command is not None:
             self._hold("the lease changed hands")
 

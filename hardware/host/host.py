@@ -12,41 +12,27 @@ import secrets
 import time
 from collections import OrderedDict, deque
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
-
-import numpy as np
 
 from hardware import wire
 from hardware.cameras.server import CameraServer
 from hardware.clock import NS_PER_S
 from hardware.host.guard import LEASE_S, Guard, NotAllowedError, Safety, Why, Wish
+from hardware.host.motion import Motion
 from hardware.host.recorder import Recorder, Verdict
-from hardware.host.standstill import STANDS_S, Standstill
-from hardware.limits import limit
-from hardware.robot import Applied, Command, Robot, RobotError, RobotState, Vector
+from hardware.robot import Robot, RobotError, RobotState, Vector
 from hardware.security import ServerSecurity
 from hardware.transport import Peer, Publisher, Received, Refusal, Server, wait
 
 _SOME = 16  # messages of a socket that are looked at between two turns: a flood does not hold the loop up
 _QUEUED = 16  # for each listener: a turn may publish three, and the next comes at once after a late one
 _ANSWERS_KEPT = 256
-_LASTS_TURNS = 3  # the arm's own watchdog: if the loop hangs, it stops after so many
 _REMEMBERED = 1_000  # events that can be asked for
 _STRANGERS = (Refusal.UNKNOWN_KEY, Refusal.NOT_AUTHORISED)
 _LOOKS_NS = 10 * NS_PER_S
 _HUNG_NS = 100_000_000  # a turn that is later than this is told of
-
-
-@runtime_checkable
-class Clearable(Protocol):
-    """An arm whose faults can be cleared by software."""
-
-    def clear_fault(self) -> None:
-        """Forget all faults. Nothing moves before the next command. It may wait for the arm, which was
-        stopped before; its states then wait too. Raises RobotError where it cannot be."""
-        ...
 
 
 @runtime_checkable
@@ -95,6 +81,7 @@ class Host:
         made."""
         self._robot, self._spec = robot, robot.spec
         self.guard = Guard(attended=not self._spec.simulated if attended is None else attended)
+        self._motion = Motion(robot, self.guard)
         self.session = secrets.token_hex(8)
         self._recorder: Recorder | None = None
         if record is not None:
@@ -117,11 +104,6 @@ class Host:
         self._last_command = -1
         self._answers: OrderedDict[tuple[str, str], wire.FromHost] = OrderedDict()
         self._presses: deque[tuple[str, str | None]] = deque(maxlen=_ANSWERS_KEPT)  # of STOP
-        self._following: Command | None = None
-        self._reading: RobotState | None = None
-        self._applied: Applied | None = None  # what the limits let through of it
-        self._before: Applied | None = None  # the same when this turn began
-        self._standstill = Standstill(self._spec.control_hz)
         self._state: wire.State | None = None
         self.late_ms = 0.0
         """How late the newest turn began."""
@@ -152,9 +134,7 @@ class Host:
         self._next_ns += (missed + 1) * self._period_ns
         if late_ns > _HUNG_NS and self._state is not None:
             self.guard.happened.append(f"the control loop stood still for {late_ns / 1e6:.0f} ms")
-        reading = self._reading = self._read()
-        self._before = self._applied
-        self._follow(self.guard.due(time.monotonic_ns()))  # a reading may take longer than a command lasts
+        reading = self._motion.turn()
         if reading is not None:
             self._publish(reading, now_ns)
         if self._recorder is not None:
@@ -177,62 +157,6 @@ class Host:
                 f"{refused - self._refused} times a key was refused that is not here, or revoked"
             )
         self._refused = refused
-
-    def _read(self) -> RobotState | None:
-        try:
-            reading = self._robot.read()
-            reading.check(len(self._spec.joint_names))
-        except (RobotError, ValueError) as error:
-            self._fail(str(error) if isinstance(error, RobotError) else f"its state makes no sense: {error}")
-            return None
-        if reading.faults and self.guard.safety is not Safety.STOPPED:
-            self._fail(", ".join(reading.faults))
-        applied = self._applied
-        if self._standstill.seen(reading, None if applied is None else applied.command.twist):
-            self._fail(f"it reads the same for {STANDS_S} s though it is told to move")
-        return reading if applied is None else replace(reading, applied=_joined(applied, reading.applied))
-
-    def _faults(self) -> str:
-        """What the arm says is wrong; empty where it says nothing, or cannot be read."""
-        try:
-            return ", ".join(self._robot.read().faults)
-        except RobotError:
-            return ""
-
-    def _fail(self, fault: str) -> None:
-        """The arm itself says that something is wrong."""
-        if self.guard.safety is not Safety.STOPPED:
-            self.guard.stop(f"fault: {fault}")
-        self._halt()
-
-    def _follow(self, command: Command | None) -> Applied | None:
-        """Carry out what is due, or come to rest; what the limits let through, None where nothing was.
-        However many commands come in one turn, the velocity changes by one turn's acceleration."""
-        if self.guard.safety is Safety.STOPPED:
-            self._halt()
-            return None
-        if command is None and self._following is None:
-            return None
-        lasts_s = _LASTS_TURNS * self._period_ns / NS_PER_S
-        last = self._following if command is None else command
-        assert last is not None and self._reading is not None  # what is followed answers a state
-        twist = np.zeros(6) if command is None else command.twist
-        wanted = Command(last.seq, twist, last.gripper, lasts_s, last.source)
-        ours = limit(wanted, self._reading, self._before, self._spec, self._period_ns / NS_PER_S)
-        try:
-            applied = _joined(ours, self._robot.send(ours.command))
-        except RobotError as error:
-            self._fail(self._faults() or str(error))
-            return None
-        self._applied = applied
-        at_rest = command is None and not applied.command.twist.any()
-        self._following = None if at_rest else last
-        return applied
-
-    def _halt(self) -> None:
-        """Zero velocity as fast as the arm can."""
-        self._robot.stop()
-        self._following = self._applied = self._before = None
 
     # -- what is said ------------------------------------------------------------------------------------
 
@@ -310,7 +234,7 @@ class Host:
             self.guard.stop(reason)
         if said.request is not None:
             self._presses.append(press)
-        self._halt()
+        self._motion.halt()
 
     def _present(self, peer: Peer) -> wire.Done | wire.Refused:
         try:
@@ -345,7 +269,7 @@ class Host:
             why = error.why if isinstance(error, NotAllowedError) else None
             return wire.NotFollowed(seq=move.seq, why=why, text=wire.text(error))
         self._last_command = move.seq
-        applied = self._follow(command)
+        applied = self._motion.follow(command)
         if applied is not None:
             return wire.followed(applied)
         text = wire.text(f"stopped: {self.guard.reason}")
@@ -395,16 +319,15 @@ class Host:
                 later = [event for event in self._happened if event.number > number]
                 return wire.Events(events=tuple(later[: wire.MAX_EVENTS]))
             case wire.Ask():
-                if self._state is None or self._reading is None:
+                if self._state is None or self._motion.reading is None:
                     return wire.Refused(why=None, text=wire.text(self.guard.reason))
                 return self._state
         return wire.Done()
 
     def _clear(self, peer: Peer, stops: int) -> None:
         self.guard.require_to_clear(peer, stops)
-        if self.guard.safety is Safety.STOPPED and isinstance(self._robot, Clearable):
-            self._robot.clear_fault()
-            self._next_ns = time.monotonic_ns()  # the arm stood still meanwhile: that is no late turn
+        self._motion.clear()
+        self._next_ns = time.monotonic_ns()  # what that took is no late turn
         self.guard.clear(peer, stops)
 
     def _lay_out(self, peer: Peer, asked: wire.Lay, now_ns: int) -> wire.FromHost:
@@ -414,7 +337,7 @@ class Host:
         try:
             tool, poses = wire.vector(asked.tool_pos_m, 3, "tool_pos_m"), wire.poses(asked.poses)
             self.guard.laid_out(peer, asked.lease, now_ns)
-            self._halt()
+            self._motion.halt()
             self._simulation.lay_out(tool, asked.opening, poses)
         except ValueError as error:
             return wire.Refused(why=None, text=wire.text(error))
@@ -448,15 +371,6 @@ class Host:
             self._recorder.close()
         for camera in self._cameras:
             camera.close()
-
-
-def _joined(ours: Applied, theirs: Applied | None) -> Applied:
-    """What an arm carries out of what it was sent, and all limits that cut it on its way there; where it says
-    nothing of that, what it was sent."""
-    if theirs is None or theirs.command.seq != ours.command.seq:
-        return ours
-    also = tuple(one for one in theirs.limits if one not in ours.limits)
-    return Applied(theirs.command, ours.limits + also)
 
 
 def _port(address: str) -> int:

@@ -116,7 +116,7 @@ def test_who_has_no_key_or_one_of_elsewhere_is_not_answered(rig: Rig, tmp_path: 
             with pytest.raises(RobotError, match="no host at"):
                 Hand(rig[0].address, security=security, timeout_s=0.4)
         rig[0].host._looks_ns = 0  # strangers are told of every ten seconds
-        until(lambda: looker.robot.now() and looker.robot.events)
+        until(lambda: bool(looker.robot.now() and looker.robot.events))
         assert "a key was refused that is not here, or revoked" in looker.robot.events[-1]
     assert rig[0].host.guard.safety is Safety.DISARMED
 
