@@ -2,8 +2,8 @@
 
 The loop turns at the arm's own rate on absolute deadlines: read the arm, publish what it is like, follow
 what the guard says, as far as the limits let it. Between two turns it answers; a STOP is answered, and acted
-on, at once. Nothing that comes over the network is waited for, and nothing raises out of the loop but the
-arm's own driver.
+on, at once. Nothing that comes over the network is waited for, but for an arm at rest that clears its faults,
+and nothing raises out of the loop but the arm's own driver.
 """
 
 from __future__ import annotations
