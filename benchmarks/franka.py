@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.drivers import make_driver
+from hardware.limits import limit
 from hardware.remote import RemoteRobot
 from hardware.robot import Command, Robot, RobotState, Source, StaleStateError, Vector
 from robot_rlhf.feedback.hands import Hands, HandsConfig
@@ -65,14 +66,16 @@ def pick(seed: int) -> list[Recorded]:
 
 
 def follow(arm: Robot, recorded: Sequence[Recorded]) -> NDArray[np.float64]:
-    """Have the arm do it. The tool's distance from where it should be, m, at every reading."""
-    state = arm.read()
+    """Have the arm do it, within the limits that a host keeps it to. The tool's distance from where it should
+    be, m, at every reading."""
+    state, applied = arm.read(), None
     start_ns, should_be_m, errors, seq = state.time_ns, state.tool_pos_m, [], 0
     for number, one in enumerate(recorded, 1):
         twist = np.concatenate([one.velocity_m_s, np.zeros(3)])
         while state.time_ns - start_ns < number * NS_PER_S / RECORDED_HZ:
             seq += 1
-            applied = arm.send(Command(seq, twist, one.gripper, LASTS_S, Source.SCRIPT))
+            command = Command(seq, twist, one.gripper, LASTS_S, Source.SCRIPT)
+            applied = arm.send(limit(command, state, applied, arm.spec, PERIOD_S).command)
             time.sleep(PERIOD_S)
             before_ns, state = state.time_ns, arm.read()
             should_be_m = should_be_m + applied.command.twist[:3] * (state.time_ns - before_ns) / NS_PER_S
