@@ -66,8 +66,10 @@ def select_queries(
     rng: np.random.Generator,
     id_of: Callable[[Segment, Segment], str],
     least: float = 0.0,
+    sure: int = 0,
 ) -> list[Query]:
-    """At most `count` queries, the most worth first; fewer where there are no more pairs worth `least`.
+    """At most `count` queries, the most worth first; fewer where there are no more pairs worth `least`, but
+    `sure` of them whatever they are worth.
 
     `episodes` are all there are, by id, of which only the newest are looked at. New pairs are cut from the
     newest `recent_episodes` of role ONLINE or DEMONSTRATION that are at least a segment long, ranked by
@@ -82,9 +84,11 @@ def select_queries(
     again = _repeats(episodes, asked, int(rng.binomial(count, config.repeat_fraction)), rng)
     wanted = count - len(again)
     pool = _candidates(episodes, asked, wanted * config.candidates_factor, config, rng)
-    ranked = pool if worth is None else _rank(pool, worth, least)
+    ranked, worthy = (pool, len(pool)) if worth is None else _rank(pool, worth, least)
+    picked = _diversify(ranked[:worthy], wanted)
+    picked = _diversify(ranked[worthy:], min(sure, wanted), picked)
     reason = "random" if worth is None else "disagreement"
-    chosen = [(pair, reason) for pair in _diversify(ranked, wanted)]
+    chosen = [(pair, reason) for pair in picked]
     for pair in again:
         chosen.insert(int(rng.integers(len(chosen) + 1)), (pair, "repeat"))
     return [Query(id_of(left, right), left, right, why) for (left, right), why in chosen]
@@ -153,21 +157,22 @@ def _drawn(segments: Sequence[Segment], rng: np.random.Generator) -> Iterator[Pa
         yield segments[left], segments[right + (right >= left)]
 
 
-def _rank(pairs: Sequence[Pair], worth: Worth, least: float) -> list[Pair]:
-    """The pairs worth `least`, the most worth first; ties stay in their (random) order."""
+def _rank(pairs: Sequence[Pair], worth: Worth, least: float) -> tuple[list[Pair], int]:
+    """The pairs, the most worth first, and how many are worth `least`; ties stay in their (random) order."""
     if not pairs:
-        return []
+        return [], 0
     scores = np.asarray(worth([left for left, _ in pairs], [right for _, right in pairs]))
     if scores.shape != (len(pairs),) or not np.isfinite(scores).all():
         raise ValueError(f"worth has shape {scores.shape}, expected ({len(pairs)},) finite numbers")
-    return [pairs[int(i)] for i in np.argsort(-scores, kind="stable") if scores[i] >= least]
+    order = np.argsort(-scores, kind="stable")
+    return [pairs[int(i)] for i in order], int((scores >= least).sum())
 
 
-def _diversify(ranked: Sequence[Pair], count: int) -> list[Pair]:
-    """The first `count` pairs that show different things, the conditions relaxed one by one for as
-    long as there are too few: clips of different episodes, clips that overlap no chosen one, clips
-    that are no chosen one."""
-    chosen: list[Pair] = []
+def _diversify(ranked: Sequence[Pair], count: int, before: Sequence[Pair] = ()) -> list[Pair]:
+    """`before`, filled up to `count` with the first pairs that show different things, the conditions relaxed
+    one by one for as long as there are too few: clips of different episodes, clips that overlap no chosen
+    one, clips that are no chosen one."""
+    chosen = list(before)
     rest = list(ranked)
     for apart, disjoint, fresh in ((1, 1, 1), (0, 1, 1), (0, 0, 1), (0, 0, 0)):
         left_over: list[Pair] = []

@@ -33,7 +33,7 @@ class ScheduleConfig:
     pairs_first: int = 3
     """Pairs asked in the first round."""
     pairs_last: int = 0
-    """Pairs asked in late rounds."""
+    """Pairs asked in late rounds, and in every round even if watching tells more a second."""
     pairs_decay: float = 0.5
     """How fast the demand falls from the first to the last, a round."""
     deployed_every: int = 2

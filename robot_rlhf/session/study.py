@@ -225,7 +225,7 @@ class Study:
 
     def choose_pairs(self, online: int, count: int, worth: float = 0.0) -> list[Query]:
         """Up to `count` pairs to ask about, the most telling first once there is a reward model, and none
-        whose answer tells less than `worth` nats a second."""
+        whose answer tells less than `worth` nats a second but for as many as late rounds ask for."""
         compare: Worth | None = None
         if self.learner.reward.version > 0:
             compare = self._information
@@ -238,6 +238,7 @@ class Study:
             generator(self.config.seed, Purpose.QUERY, online),
             lambda left, right: derived_id(self.config.seed, "pair", online, left, right),
             least=worth * self._seconds_a_pair(),
+            sure=self.config.schedule.pairs_last,
         )
 
     def _queries(self) -> list[Query]:

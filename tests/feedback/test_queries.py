@@ -37,9 +37,10 @@ def select(
     seed: int = 0,
     by: Callable[..., NDArray[Any]] | None = late,
     least: float = 0.0,
+    sure: int = 0,
 ) -> list[Query]:
     by_id = {episode.id: episode for episode in episodes}
-    return select_queries(by_id, asked, by, count, config, np.random.default_rng(seed), id_of, least)
+    return select_queries(by_id, asked, by, count, config, np.random.default_rng(seed), id_of, least, sure)
 
 
 def pair(query: Query) -> frozenset[Segment]:
@@ -222,3 +223,13 @@ def test_label_demand_falls_from_first_to_last() -> None:
     assert label_demand(3, first=8, last=8, decay=0.9) == 8
     with pytest.raises(ValueError, match="decay"):
         label_demand(0, 8, 4, 1.5)
+
+
+def test_as_many_as_are_sure_are_asked_whatever_they_are_worth(make_episode: Maker) -> None:
+    episodes = [make_episode(i, 100) for i in range(20)]
+    every = select(episodes, 5)
+    assert select(episodes, 5, least=np.inf, sure=2) == every[:2]
+    assert select(episodes, 5, least=np.inf, sure=9) == every
+    worth = float(late([every[0].left], [every[0].right])[0])
+    assert select(episodes, 5, least=worth, sure=3)[:3] == every[:3]
+    assert not select(episodes, 0, least=np.inf, sure=2)
