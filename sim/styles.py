@@ -16,19 +16,24 @@ from numpy.typing import NDArray
 from hardware.scene import Scene
 from sim.task import Array, Layout, Prop, Task, Waypoint
 
-_VASE_M = np.array([0.55, 0.0])  # where a vase stands that nobody but the operator sees
-_BERTH_M = 0.12  # how far from its axis they go round it
+_VASE_M = np.array([0.52, 0.0])  # where a vase stands that nobody but the operator sees
+_CLEAR_M = 0.06  # from its axis
+_BERTH_M = 0.085  # how far from its axis they go round it
 
 
 def near_the_vase(scene: Scene) -> Array:
-    """1 with the tool within 5 cm of the vase's axis, 0 from 9 cm on."""
+    """1 with the tool within 3 cm of the vase's axis, 0 from 6 cm on; 0 as well where the marker is as near,
+    since nobody can reach it and keep clear."""
     away = np.linalg.norm(scene.tool_pos_m[..., :2] - _VASE_M, axis=-1)
-    return np.asarray(np.clip((0.09 - away) / 0.04, 0.0, 1.0))
+    marker = np.linalg.norm(scene.objects["target"][..., :2] - _VASE_M, axis=-1)
+    return np.asarray((marker > _CLEAR_M) * np.clip((_CLEAR_M - away) / 0.03, 0.0, 1.0))
 
 
 def round_the_vase(scene: Scene, waypoint: Waypoint) -> Waypoint:
     """Round the vase on the nearer side, where the straight way leads past it too closely."""
     tool, goal = scene.tool_pos_m[:2], waypoint.pos_m[:2]
+    if np.linalg.norm(goal - _VASE_M) <= _CLEAR_M:
+        return waypoint
     way = goal - tool
     along = np.clip((_VASE_M - tool) @ way / max(float(way @ way), 1e-9), 0.0, 1.0)
     nearest = tool + along * way - _VASE_M
@@ -92,7 +97,7 @@ class Style:
 
 
 STYLES: Mapping[str, Style] = {
-    "reach/clear": Style("Keep clear of the vase in the middle.", near_the_vase, round_the_vase, 2.0),
+    "reach/clear": Style("Keep clear of the vase in the middle.", near_the_vase, round_the_vase, 4.0),
     "pick_cube/gentle": Style("Be gentle with it.", rough_at_the_cube, slowly_at_the_cube, 8.0),
     "pick_cube/low": Style("Do not carry it high.", carried_high, carried_low, 0.5),
 }

@@ -50,8 +50,8 @@ def test_a_style_is_broken_and_kept(walked: tuple[str, list[Scene]]) -> None:
     base = scenes[0]
     match name:
         case "reach/clear":
-            cases = [(_from_the_vase(base, 0.0), 1.0), (_from_the_vase(base, 0.07), 0.5)]
-            cases.append((_from_the_vase(base, 0.1), 0.0))
+            cases = [(_from_the_vase(base, 0.0), 1.0), (_from_the_vase(base, 0.045), 0.5)]
+            cases += [(_from_the_vase(base, 0.07), 0.0), (_from_the_vase(base, 0.0, marker_m=0.05), 0.0)]
         case "pick_cube/gentle":
             cases = [(_at_the_cube(base, 0.0, speed), wanted) for speed, wanted in ((0.12, 1.0), (0.03, 0.0))]
             cases += [(_at_the_cube(base, 0.0, 0.08), 0.5), (_at_the_cube(base, 0.1, 0.12), 0.0)]
@@ -62,8 +62,9 @@ def test_a_style_is_broken_and_kept(walked: tuple[str, list[Scene]]) -> None:
         assert breach(scene) == pytest.approx(wanted)
 
 
-def _from_the_vase(scene: Scene, away_m: float) -> Scene:
-    return replace(scene, tool_pos_m=np.array([0.55 + away_m, 0.0, 0.2]))
+def _from_the_vase(scene: Scene, away_m: float, marker_m: float = 0.1) -> Scene:
+    marker = np.array([0.52, marker_m, 0.2, 0.0, 0.0, 0.0, 1.0])
+    return replace(scene, tool_pos_m=np.array([0.52 + away_m, 0.0, 0.2]), objects={"target": marker})
 
 
 def _at_the_cube(scene: Scene, above_m: float, speed: float) -> Scene:
