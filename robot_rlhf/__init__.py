@@ -15,6 +15,8 @@ ENVIRONMENTS: Mapping[str, str] = {
     "RobotRlhf/Reach-v0": "reach",
     "RobotRlhf/Push-v0": "push",
     "RobotRlhf/PickCube-v0": "pick_cube",
+    "RobotRlhf/PickPlace-v0": "pick_place",
+    "RobotRlhf/Stack-v0": "stack",
 }
 """Gymnasium's name of an environment -> the task in it."""
 

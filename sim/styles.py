@@ -16,36 +16,26 @@ from numpy.typing import NDArray
 from hardware.scene import Scene
 from sim.task import Array, Layout, Prop, Task, Waypoint
 
-_VASE_M = np.array([0.52, 0.0])  # where a vase stands that nobody but the operator sees
-_CLEAR_M = 0.06  # from its axis
-_BERTH_M = 0.085  # how far from its axis they go round it
-
-
-def near_the_vase(scene: Scene) -> Array:
-    """1 with the tool within 3 cm of the vase's axis, 0 from 6 cm on; 0 as well where the marker is as near,
-    since nobody can reach it and keep clear."""
-    away = np.linalg.norm(scene.tool_pos_m[..., :2] - _VASE_M, axis=-1)
-    marker = np.linalg.norm(scene.objects["target"][..., :2] - _VASE_M, axis=-1)
-    return np.asarray((marker > _CLEAR_M) * np.clip((_CLEAR_M - away) / 0.03, 0.0, 1.0))
-
-
-def round_the_vase(scene: Scene, waypoint: Waypoint) -> Waypoint:
-    """Round the vase on the nearer side, where the straight way leads past it too closely."""
-    tool, goal = scene.tool_pos_m[:2], waypoint.pos_m[:2]
-    if np.linalg.norm(goal - _VASE_M) <= _CLEAR_M:
-        return waypoint
-    way = goal - tool
-    along = np.clip((_VASE_M - tool) @ way / max(float(way @ way), 1e-9), 0.0, 1.0)
-    nearest = tool + along * way - _VASE_M
-    if not 0.0 < along < 1.0 or np.linalg.norm(nearest) >= _BERTH_M - 0.02:
-        return waypoint
-    aside = np.array([-way[1], way[0]]) / np.linalg.norm(way)
-    aside *= 1.0 if nearest @ aside >= 0.0 else -1.0
-    beside = np.append(_VASE_M + _BERTH_M * aside, waypoint.pos_m[2])
-    return replace(waypoint, pos_m=beside, precise=False)
-
-
 _LYING_M = 0.03  # a 4 cm cube whose middle is below this lies on the table
+_VASE_M = np.array([0.50, 0.0])  # where a vase stands that nobody but the operator sees
+_AWAY_M = 0.14  # how far from its axis they carry the cube
+
+
+def over_the_vase(scene: Scene) -> Array:
+    """1 with the cube in the air within 8 cm of the vase's axis, 0 from 12 cm on or while it lies."""
+    cube = scene.objects["cube"]
+    away = np.linalg.norm(cube[..., :2] - _VASE_M, axis=-1)
+    return np.asarray((cube[..., 2] >= _LYING_M) * np.clip((0.12 - away) / 0.04, 0.0, 1.0))
+
+
+def away_from_the_vase(scene: Scene, waypoint: Waypoint) -> Waypoint:
+    """With the cube in the air, straight away from the vase's axis; up as before."""
+    aside = scene.objects["cube"][:2] - _VASE_M
+    away = float(np.linalg.norm(aside))
+    if scene.objects["cube"][2] < _LYING_M or waypoint.gripper > 0.5 or away >= _AWAY_M - 0.01:
+        return waypoint
+    heading = aside / away if away > 1e-6 else np.array([0.0, 1.0])
+    return replace(waypoint, pos_m=np.append(_VASE_M + _AWAY_M * heading, waypoint.pos_m[2]))
 
 
 def rough_at_the_cube(scene: Scene) -> Array:
@@ -97,7 +87,9 @@ class Style:
 
 
 STYLES: Mapping[str, Style] = {
-    "reach/clear": Style("Keep clear of the vase in the middle.", near_the_vase, round_the_vase, 4.0),
+    "pick_cube/clear": Style(
+        "Hold it clear of the vase in the middle.", over_the_vase, away_from_the_vase, 0.5
+    ),
     "pick_cube/gentle": Style("Be gentle with it.", rough_at_the_cube, slowly_at_the_cube, 8.0),
     "pick_cube/low": Style("Do not carry it high.", carried_high, carried_low, 0.5),
 }

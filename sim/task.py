@@ -101,6 +101,8 @@ TASKS: Mapping[str, str] = {
     "reach": "sim.tasks.reach:Reach",
     "push": "sim.tasks.push:Push",
     "pick_cube": "sim.tasks.pick_cube:PickCube",
+    "pick_place": "sim.tasks.pick_place:PickPlace",
+    "stack": "sim.tasks.stack:Stack",
 }
 
 

@@ -49,9 +49,9 @@ def test_a_style_is_broken_and_kept(walked: tuple[str, list[Scene]]) -> None:
     breach = STYLES[name].breach
     base = scenes[0]
     match name:
-        case "reach/clear":
-            cases = [(_from_the_vase(base, 0.0), 1.0), (_from_the_vase(base, 0.045), 0.5)]
-            cases += [(_from_the_vase(base, 0.07), 0.0), (_from_the_vase(base, 0.0, marker_m=0.05), 0.0)]
+        case "pick_cube/clear":
+            places = ((0.0, 0.1, 1.0), (0.10, 0.1, 0.5), (0.13, 0.1, 0.0), (0.0, 0.02, 0.0))
+            cases = [(_from_the_vase(base, away, height), wanted) for away, height, wanted in places]
         case "pick_cube/gentle":
             cases = [(_at_the_cube(base, 0.0, speed), wanted) for speed, wanted in ((0.12, 1.0), (0.03, 0.0))]
             cases += [(_at_the_cube(base, 0.0, 0.08), 0.5), (_at_the_cube(base, 0.1, 0.12), 0.0)]
@@ -62,9 +62,8 @@ def test_a_style_is_broken_and_kept(walked: tuple[str, list[Scene]]) -> None:
         assert breach(scene) == pytest.approx(wanted)
 
 
-def _from_the_vase(scene: Scene, away_m: float, marker_m: float = 0.1) -> Scene:
-    marker = np.array([0.52, marker_m, 0.2, 0.0, 0.0, 0.0, 1.0])
-    return replace(scene, tool_pos_m=np.array([0.52 + away_m, 0.0, 0.2]), objects={"target": marker})
+def _from_the_vase(scene: Scene, away_m: float, height_m: float) -> Scene:
+    return replace(scene, objects={"cube": np.array([0.5 + away_m, 0.0, height_m, 0.0, 0.0, 0.0, 1.0])})
 
 
 def _at_the_cube(scene: Scene, above_m: float, speed: float) -> Scene:

@@ -206,6 +206,32 @@ def test_the_pick_cubes_grasp_is_worth_something_before_the_lift() -> None:
     assert task.utility(gripped) > task.utility(open_hand) + 0.1
 
 
+def test_a_stack_stands_once_the_hand_has_let_go() -> None:
+    task = make_task("stack")
+    scene = moment(some_scenes(task), 0)
+    base = np.array([0.5, 0.0, 0.02, 0.0, 0.0, 0.0, 1.0])
+    above = base + np.array([0.0, 0.0, 0.04, 0.0, 0.0, 0.0, 0.0])
+
+    def at(moved: tuple[float, float, float], opening: float) -> Scene:
+        cube = above + np.array([*moved, 0.0, 0.0, 0.0, 0.0])
+        things = {"cube": cube, "base": base}
+        return replace(scene, objects=things, gripper=np.array(opening), gripper_target=np.array(opening))
+
+    done = at((0.015, 0.0, 0.0), 1.0)
+    assert task.success(done)
+    for other in (at((0.0, 0.0, 0.0), 0.5), at((0.025, 0.0, 0.0), 1.0), at((0.0, 0.0, 0.02), 1.0)):
+        assert not task.success(other)
+        assert task.utility(other) < task.utility(done) - 0.2
+
+
+def test_pick_places_mark_is_on_the_table_or_in_the_air_and_never_where_the_cube_lies() -> None:
+    poses = [layout.poses for layout in layouts(make_task("pick_place"), range(300))]
+    heights = np.array([pose["target"][2] for pose in poses])
+    assert 0.2 < np.mean(heights == 0.02) < 0.4
+    assert heights[heights > 0.02].min() > 0.06 and 0.2 < heights.max() < 0.23
+    assert min(np.linalg.norm((pose["target"] - pose["cube"])[:3]) for pose in poses) >= 0.1
+
+
 def test_an_unknown_task_is_refused_with_the_nearest_that_there_is() -> None:
     with pytest.raises(ValueError, match="no task named 'pick_cub', did you mean 'pick_cube'"):
         make_task("pick_cub")
