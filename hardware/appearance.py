@@ -23,6 +23,7 @@ Quad = tuple[float, float, float, float]
 
 MAX_LINKS = 64
 MAX_PROPS = 64
+MAX_PARTS = 16  # of one prop
 MAX_VIEWS = 16
 MAX_VERTICES = 30_000  # of all meshes together
 MAX_TRIANGLES = 20_000
@@ -111,18 +112,38 @@ class Mesh(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return np.frombuffer(self.triangles, dtype="<u2").reshape(-1, 3)
 
 
+class PartLook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A box that a prop is made of, its middle in the prop's frame."""
+
+    half_extents_m: Triple
+    at_m: Triple
+
+    def __post_init__(self) -> None:
+        _numbers("half_extents_m of a part", self.half_extents_m, 1e-6)
+        _numbers("at_m of a part", self.at_m)
+
+
 class PropLook(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A box among the scene's objects; a marker is only seen, nothing can touch it."""
+    """A box among the scene's objects, or several in one where it has `parts`, `half_extents_m` then being of
+    the whole; a marker is only seen, nothing can touch it."""
 
     name: str
     half_extents_m: Triple
     rgba: Quad
     is_marker: bool = False
+    parts: tuple[PartLook, ...] = ()
 
     def __post_init__(self) -> None:
         _text("a prop's name", self.name)
         _numbers(f"half_extents_m of {self.name}", self.half_extents_m, 1e-6)
         _numbers(f"rgba of {self.name}", self.rgba, 0.0, 1.0)
+        if len(self.parts) > MAX_PARTS:
+            raise ValueError(f"{self.name} has {len(self.parts)} parts, at most {MAX_PARTS} are drawn")
+
+    @property
+    def boxes(self) -> tuple[PartLook, ...]:
+        """What it is made of, itself where it is one box."""
+        return self.parts or (PartLook(half_extents_m=self.half_extents_m, at_m=(0.0, 0.0, 0.0)),)
 
 
 class Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

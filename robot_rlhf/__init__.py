@@ -17,6 +17,7 @@ ENVIRONMENTS: Mapping[str, str] = {
     "RobotRlhf/PickCube-v0": "pick_cube",
     "RobotRlhf/PickPlace-v0": "pick_place",
     "RobotRlhf/Stack-v0": "stack",
+    "RobotRlhf/PegInsert-v0": "peg_insert",
 }
 """Gymnasium's name of an environment -> the task in it."""
 

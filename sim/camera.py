@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from hardware.scene import Scene
 from sim.arm import FINGER_OPEN_M, FINGERS
 from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
-from sim.task import Task, make_task
+from sim.task import Part, Task, make_task
 
 Picture = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -65,8 +65,8 @@ class Camera:
             self._client: Any = BulletClient(connection_mode=pybullet.DIRECT)
         self._client.setAdditionalSearchPath(pybullet_data.getDataPath())
         self._arm = self._client.loadURDF("franka_panda/panda.urdf", useFixedBase=True)
-        self._box(_TABLE_HALF_M, _TABLE_RGBA, _TABLE_CENTRE_M)
-        self._bodies = {prop.name: self._box(prop.half_extents_m, prop.rgba) for prop in task.props}
+        self._boxes((Part(_TABLE_HALF_M, (0.0, 0.0, 0.0)),), _TABLE_RGBA, _TABLE_CENTRE_M)
+        self._bodies = {prop.name: self._boxes(prop.boxes, prop.rgba) for prop in task.props}
         self._view = self._client.computeViewMatrixFromYawPitchRoll(
             _LOOK_AT_M, _DISTANCE_M, _YAW_DEG, _PITCH_DEG, 0.0, 2
         )
@@ -87,16 +87,20 @@ class Camera:
     def _fine(self) -> tuple[int, int]:
         return self._height * _OVERSAMPLING, self._width * _OVERSAMPLING
 
-    def _box(
+    def _boxes(
         self,
-        half_extents_m: tuple[float, float, float],
+        boxes: tuple[Part, ...],
         rgba: tuple[float, float, float, float],
         at_m: tuple[float, float, float] = (0.0, 0.0, 0.0),
     ) -> int:
-        shape = self._client.createVisualShape(
-            pybullet.GEOM_BOX, halfExtents=half_extents_m, rgbaColor=rgba, specularColor=(0.1, 0.1, 0.1)
+        shape = self._client.createVisualShapeArray(
+            shapeTypes=[pybullet.GEOM_BOX] * len(boxes),
+            halfExtents=[box.half_extents_m for box in boxes],
+            visualFramePositions=[box.at_m for box in boxes],
+            rgbaColors=[rgba] * len(boxes),
         )
         body: int = self._client.createMultiBody(baseVisualShapeIndex=shape, basePosition=at_m)
+        self._client.changeVisualShape(body, -1, rgbaColor=rgba, specularColor=(0.1, 0.1, 0.1))
         return body
 
     def picture(self, row: NDArray[np.float32]) -> Picture:

@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.appearance import Link, Mesh, PropLook, SceneDescription, Table, Triple, View
+from hardware.appearance import Link, Mesh, PartLook, PropLook, SceneDescription, Table, Triple, View
 from hardware.robot import RobotSpec
 from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC, TOOL_LINK
 from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
@@ -90,6 +90,9 @@ def describe(task: Task, spec: RobotSpec | None = None) -> SceneDescription:
                 half_extents_m=prop.half_extents_m,
                 rgba=prop.rgba,
                 is_marker=prop.is_marker,
+                parts=tuple(
+                    PartLook(half_extents_m=part.half_extents_m, at_m=part.at_m) for part in prop.parts
+                ),
             )
             for prop in task.props
         ),

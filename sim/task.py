@@ -21,10 +21,19 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
-class Prop:
-    """A thing on the table: a box that physics moves, or a marker (mass 0) that is only seen.
+class Part:
+    """A box that a prop is made of: half its sides, and its middle in the prop's frame."""
 
-    `half_extents_m` are half the box's sides.
+    half_extents_m: tuple[float, float, float]
+    at_m: tuple[float, float, float]
+
+
+@dataclass(frozen=True)
+class Prop:
+    """A thing on the table: a box that physics moves, one that is `fixed` where it was put, or a marker (mass
+    0) that is only seen.
+
+    `half_extents_m` are half the box's sides; where it is made of `parts`, half the sides of the whole.
     """
 
     name: str
@@ -32,10 +41,17 @@ class Prop:
     rgba: tuple[float, float, float, float]
     mass_kg: float = 0.0
     friction: float = 1.0
+    fixed: bool = False
+    parts: tuple[Part, ...] = ()
 
     @property
     def is_marker(self) -> bool:
-        return self.mass_kg == 0.0
+        return self.mass_kg == 0.0 and not self.fixed
+
+    @property
+    def boxes(self) -> tuple[Part, ...]:
+        """What it is made of, itself where it is one box."""
+        return self.parts or (Part(self.half_extents_m, (0.0, 0.0, 0.0)),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +119,7 @@ TASKS: Mapping[str, str] = {
     "pick_cube": "sim.tasks.pick_cube:PickCube",
     "pick_place": "sim.tasks.pick_place:PickPlace",
     "stack": "sim.tasks.stack:Stack",
+    "peg_insert": "sim.tasks.peg_insert:PegInsert",
 }
 
 

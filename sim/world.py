@@ -31,7 +31,7 @@ class SimState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     bullet: bytes
     time_ns: int
-    markers: Mapping[str, tuple[float, ...]]
+    still: Mapping[str, tuple[float, ...]]
     controllers: tuple[bytes, ...]
 
 
@@ -65,7 +65,12 @@ class World:
         if prop.is_marker:
             self._markers[prop.name] = np.array([0.0, 0, 0, 0, 0, 0, 1])
             return
-        shape = self.client.createCollisionShape(pybullet.GEOM_BOX, halfExtents=prop.half_extents_m)
+        boxes = prop.boxes
+        shape = self.client.createCollisionShapeArray(
+            shapeTypes=[pybullet.GEOM_BOX] * len(boxes),
+            halfExtents=[box.half_extents_m for box in boxes],
+            collisionFramePositions=[box.at_m for box in boxes],
+        )
         body = self.client.createMultiBody(
             baseMass=prop.mass_kg,
             baseCollisionShapeIndex=shape,
@@ -143,17 +148,23 @@ class World:
             path = Path(folder) / "state.bullet"
             self.client.saveBullet(str(path))
             blob = path.read_bytes()
-        markers = {name: tuple(pose.tolist()) for name, pose in self._markers.items()}
-        return SimState(blob, self._time_ns, markers, tuple(save() for _, save, _ in self._controllers))
+        fixed = {
+            prop.name: pose
+            for prop, pose in zip(self.props, self.poses().values(), strict=True)
+            if prop.mass_kg == 0.0
+        }
+        still = {name: tuple(pose.tolist()) for name, pose in fixed.items()}
+        return SimState(blob, self._time_ns, still, tuple(save() for _, save, _ in self._controllers))
 
     def restore(self, state: SimState) -> None:
         """Go on from `state`, which may come from another world with the same bodies."""
+        for name, pose in state.still.items():  # what has no mass, PyBullet's own state leaves out
+            self.place(name, np.array(pose))
         with tempfile.TemporaryDirectory(dir=_SCRATCH) as folder:
             path = Path(folder) / "state.bullet"
             path.write_bytes(state.bullet)
             self.client.restoreState(fileName=str(path))
         self._time_ns = state.time_ns
-        self._markers = {name: np.array(pose) for name, pose in state.markers.items()}
         for (_, _, restore), memory in zip(self._controllers, state.controllers, strict=True):
             restore(memory)
 

@@ -84,7 +84,7 @@ class RunConfig:
     """A run: what is learned, from whom, and how."""
 
     task: str = "pick_cube"
-    """What to learn: reach, push, pick_cube, pick_place or stack."""
+    """What to learn: reach, push, pick_cube, pick_place, stack or peg_insert."""
     seed: int = 0
     """Everything random follows from it."""
     feedback: str = ALL_KINDS

@@ -1,4 +1,4 @@
-"""A 4 cm cube in the hand: what the tasks share that pick one up."""
+"""Things in the hand: what the tasks share that pick one up."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from hardware.scene import Scene
 from sim.task import Array, Prop, Waypoint
 
 HALF_M = 0.02
-_HOVER_M = 0.07
-_GRIPPED = 0.62  # the opening with the cube in an 8 cm hand is 0.50, up to 0.59 when it is askew
+_HAND_M = 0.08  # between the fingers of an open hand
+_ASKEW = 0.12  # how much wider than the thing itself, as a share of the hand, the fingers may stand
 
 
 def cube(name: str, rgb: tuple[float, float, float]) -> Prop:
@@ -18,11 +18,18 @@ def cube(name: str, rgb: tuple[float, float, float]) -> Prop:
     return Prop(name, (HALF_M, HALF_M, HALF_M), (*rgb, 1.0), mass_kg=0.08)
 
 
-def held(scene: Scene, name: str) -> NDArray[np.bool_]:
-    """(...) whether the cube is between the fingers and they are closed on it."""
-    offset = scene.objects[name][..., :3] - scene.tool_pos_m
+def _gripped(width_m: float) -> float:
+    """The opening below which the fingers are on a thing: they stand at 0.50 on a 4 cm cube, at up to 0.59 on
+    one that is askew."""
+    return width_m / _HAND_M + _ASKEW
+
+
+def held(scene: Scene, name: str, above_m: float = 0.0, width_m: float = 2 * HALF_M) -> NDArray[np.bool_]:
+    """(...) whether the thing, `width_m` wide, is between the fingers, taken `above_m` above its middle, and
+    they are closed on it."""
+    offset = scene.objects[name][..., :3] + np.array([0.0, 0.0, above_m]) - scene.tool_pos_m
     between = (np.abs(offset) < np.array([0.02, 0.015, 0.02])).all(axis=-1)
-    return between & (scene.gripper < _GRIPPED) & (scene.gripper_target < 0.5)
+    return between & (scene.gripper < _gripped(width_m)) & (scene.gripper_target < 0.5)
 
 
 def quarter_turn(scene: Scene, name: str) -> Array:
@@ -32,18 +39,21 @@ def quarter_turn(scene: Scene, name: str) -> Array:
     return np.asarray((yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
 
 
-def way_to_grasp(scene: Scene, name: str) -> Waypoint:
-    """From a moment in which the cube is not held: above it, down, close. Stages 0 to 2."""
-    place, tool = scene.objects[name][:3], scene.tool_pos_m
+def way_to_grasp(
+    scene: Scene, name: str, above_m: float = 0.0, width_m: float = 2 * HALF_M, hover_m: float = 0.07
+) -> Waypoint:
+    """From a moment in which the thing is not held: `hover_m` above where it is taken, down, close. Stages 0
+    to 2; the rest as `held`."""
+    place, tool = scene.objects[name][:3] + np.array([0.0, 0.0, above_m]), scene.tool_pos_m
     offset = place - tool
     sideways = float(np.linalg.norm(offset[:2]))
     closing = float(scene.gripper_target) < 0.5
-    if closing and sideways < 0.02 and abs(offset[2]) < 0.015 and float(scene.gripper) > _GRIPPED:
+    if closing and sideways < 0.02 and abs(offset[2]) < 0.015 and float(scene.gripper) > _gripped(width_m):
         return Waypoint(tool, 0.0, True, 2)  # the fingers are still on their way
     if sideways < 0.012 or (sideways < 0.02 and tool[2] < place[2] + 0.03):
         if abs(offset[2]) < 0.012 and sideways < 0.012:
             return Waypoint(tool, 0.0, True, 2)
         return Waypoint(place, 1.0, True, 1)
-    if tool[2] < place[2] + 0.045:  # beside the cube: go up before going over
-        return Waypoint(np.array([tool[0], tool[1], place[2] + _HOVER_M]), 1.0, False, 0)
-    return Waypoint(np.array([place[0], place[1], place[2] + _HOVER_M]), 1.0, sideways < 0.04, 0)
+    if tool[2] < place[2] + hover_m - 0.025:  # beside it: go up before going over
+        return Waypoint(np.array([tool[0], tool[1], place[2] + hover_m]), 1.0, False, 0)
+    return Waypoint(np.array([place[0], place[1], place[2] + hover_m]), 1.0, sideways < 0.04, 0)

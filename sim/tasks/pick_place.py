@@ -6,13 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
-from sim.task import Array, Layout, Prop, Waypoint, pose
+from sim.task import Array, Layout, Part, Prop, Waypoint, pose
 from sim.tasks.grasp import HALF_M, cube, held, quarter_turn, way_to_grasp
 
 TOLERANCE_M = 0.03
 _ON_TABLE = 0.3  # share of the places that lie on the table
 _APART_M = 0.10  # a place is at least so far from where the cube lies
 _OVER_M = 0.08  # how high the tool is carried over the table
+
+
+_MARK = (  # a plate, and a bar through it: seen around a cube that is there
+    Part((TOLERANCE_M, TOLERANCE_M, 0.003), (0.0, 0.0, 0.0)),
+    Part((0.004, 0.004, TOLERANCE_M), (0.0, 0.0, 0.0)),
+)
 
 
 class PickPlace:
@@ -25,7 +31,7 @@ class PickPlace:
     horizon_s = 12.0
     props = (
         cube("cube", (0.84, 0.37, 0.0)),
-        Prop("target", (HALF_M, HALF_M, HALF_M), (0.0, 0.62, 0.45, 1.0)),
+        Prop("target", (TOLERANCE_M, TOLERANCE_M, TOLERANCE_M), (0.0, 0.62, 0.45, 1.0), parts=_MARK),
     )
     uses_gripper = True
 

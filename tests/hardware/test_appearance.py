@@ -9,8 +9,19 @@ import msgspec
 import numpy as np
 import pytest
 
-from hardware.appearance import Kinematics, Link, Mesh, PropLook, SceneDescription, Table, View, rotation
+from hardware.appearance import (
+    Kinematics,
+    Link,
+    Mesh,
+    PartLook,
+    PropLook,
+    SceneDescription,
+    Table,
+    View,
+    rotation,
+)
 
+PART = PartLook(half_extents_m=(0.1, 0.1, 0.1), at_m=(0.0, 0.0, 0.0))
 PROP = PropLook(name="cube", half_extents_m=(0.02, 0.02, 0.02), rgba=(0.8, 0.3, 0.0, 1.0))
 VIEW = View(name="front", target_m=(0.4, 0.0, 0.2), distance_m=1.4, azimuth_deg=40.0, elevation_deg=20.0)
 STILL = (0.0, 0.0, 0.0, 1.0)
@@ -72,6 +83,9 @@ def test_a_description_travels_and_comes_back_the_same() -> None:
             lambda: PropLook(name="a", half_extents_m=(0.1, 0.0, 0.1), rgba=(0, 0, 0, 1)),
             "half_extents_m of a",
         ),
+        (lambda: msgspec.structs.replace(PROP, parts=(PART,) * 17), "17 parts, at most 16"),
+        (lambda: msgspec.structs.replace(PART, half_extents_m=(0.1, -0.1, 0.1)), "half_extents_m of a part"),
+        (lambda: msgspec.structs.replace(PART, at_m=(math.inf, 0.0, 0.0)), "at_m of a part"),
         (lambda: Table(low_m=(0.5, 0.0), high_m=(0.5, 1.0)), "below"),
         (lambda: msgspec.structs.replace(VIEW, distance_m=0.0), "distance_m of view front"),
         (lambda: msgspec.structs.replace(VIEW, elevation_deg=90.0), "elevation_deg"),

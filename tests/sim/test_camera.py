@@ -45,13 +45,14 @@ def colour_pixels(picture: Picture, rgb: tuple[float, float, float]) -> int:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_every_task_has_pictures_and_its_props_are_seen_in_their_colour(task: str) -> None:
-    rows = np.stack([start(task, seed) for seed in (0, 1)])
+    rows = np.stack([start(task, seed) for seed in range(4)])
     pictures = render(task, rows, WIDTH, HEIGHT)
-    assert pictures.shape == (2, HEIGHT, WIDTH, 3)
+    assert pictures.shape == (4, HEIGHT, WIDTH, 3)
     assert pictures.dtype == np.uint8
     env = TaskEnv(task)
     for prop in env.task.props:
-        assert all(colour_pixels(picture, prop.rgba[:3]) > 3 for picture in pictures), prop.name
+        seen = [colour_pixels(picture, prop.rgba[:3]) > 3 for picture in pictures]
+        assert sum(seen) >= 3, prop.name  # the hand may hide one
     env.close()
 
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.session.rollout import hand_action
 from sim.arm import SimArm
+from sim.cell import SimCell
 from sim.env import SPEED_M_S, TaskEnv
 from sim.task import TASKS, Prop, pose
 from sim.world import TIMESTEP_NS, World
@@ -186,6 +187,7 @@ def test_rewinding_before_sealing_is_refused() -> None:
 
 LOOK = """
 import sys
+from sim.cell import SimCell
 from sim.env import TaskEnv
 env = TaskEnv("pick_cube")
 env.reset(seed=0)
@@ -206,3 +208,28 @@ def test_stepping_physics_loads_nothing_that_draws_and_prints_nothing() -> None:
     assert result.returncode == 0, result.stderr
     assert result.stdout == ""
     assert "[]" in result.stderr.splitlines()
+
+
+def test_what_is_fixed_stands_and_is_where_it_was_in_a_restored_moment(make_env: MakeEnv) -> None:
+    env, other = make_env("peg_insert"), make_env("peg_insert")
+    env.reset(seed=1)
+    block = env.scene.objects["block"].copy()
+    state = env.save()
+    follow(env, wild(env, env.horizon))
+    np.testing.assert_array_equal(env.scene.objects["block"], block)
+    other.reset(seed=2)
+    assert not np.array_equal(other.scene.objects["block"], block)
+    other.restore(state)
+    np.testing.assert_array_equal(other.scene.objects["block"], block)
+
+
+def test_a_peg_goes_into_the_hole_and_not_into_the_wall(make_env: MakeEnv) -> None:
+    env = make_env("peg_insert")
+    assert isinstance(env.cell, SimCell)
+    world = env.cell.world
+    for aside_m, lies_m in ((0.0, 0.04), (0.001, 0.04), (0.03, 0.08)):
+        env.reset(seed=1)
+        block = env.scene.objects["block"]
+        world.place("peg", block + np.array([aside_m, 0.0, 0.07, 0.0, 0.0, 0.0, 0.0]))
+        world.wait_until(world.now_ns() + 1_000_000_000)
+        assert world.poses()["peg"][2] == pytest.approx(lies_m, abs=2e-3), aside_m

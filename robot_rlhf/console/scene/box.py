@@ -1,4 +1,4 @@
-"""A prop as it is drawn: a box that is solid, or of glass where it is a marker."""
+"""A prop as it is drawn: boxes that are solid, or of glass where it is a marker."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pygame
 from numpy.typing import NDArray
 
-from hardware.appearance import PropLook, rotation
+from hardware.appearance import PartLook, PropLook, rotation
 from robot_rlhf.console.scene.camera import Projection
 from robot_rlhf.console.scene.ground import fill, outline, shade
 from robot_rlhf.console.scene.mesh import lit
@@ -20,13 +20,13 @@ _OUTWARD = np.array([[1, 0, 0], [-1, 0, 0], [0, 1, 0], [0, -1, 0], [0, 0, 1], [0
 
 
 class Box:
-    """A prop where it is now, and which of its faces look at the eye."""
+    """A box of a prop that is at `pose` (7,), and which of its faces look at the eye."""
 
-    def __init__(self, look: PropLook, pose: Array, projection: Projection) -> None:
+    def __init__(self, look: PropLook, part: PartLook, pose: Array, projection: Projection) -> None:
         self.look = look
-        self.centre_m: Array = pose[:3]
         turn = rotation(pose[3:])
-        half = np.array(look.half_extents_m)
+        self.centre_m: Array = pose[:3] + turn @ np.array(part.at_m)
+        half = np.array(part.half_extents_m)
         self.corners_m: Array = self.centre_m + (CORNERS * half) @ turn.T
         normals = _OUTWARD @ turn.T
         offsets = (normals * self.centre_m).sum(axis=1) + np.abs(_OUTWARD @ half)

@@ -79,8 +79,9 @@ class Picture:
         view = view.placed(tool)
         projection = Projection(view, area.width, area.height)
         boxes = [
-            Box(look, wide[19 + 7 * index : 26 + 7 * index], projection)
+            Box(look, part, wide[19 + 7 * index : 26 + 7 * index], projection)
             for index, look in enumerate(self._description.props)
+            for part in look.boxes
         ]
         solid = [box for box in boxes if not box.look.is_marker]
         glass = from_the_back([box for box in boxes if box.look.is_marker])
@@ -114,9 +115,11 @@ class Picture:
         """Plumb lines from the tool and from markers in the air, their feet drawn on the table."""
         top = self._description.table.height_m
         hung = [(tool, _TOOL_RING_M, _TOOL_RGB)]
-        for box in markers:
-            if box.corners_m[:, 2].min() > top + 0.01:
-                hung.append((box.centre_m, box.look.half_extents_m[0], shade(200 * np.array(box.look.rgba))))
+        for look in {box.look.name: box.look for box in markers}.values():
+            corners = np.concatenate([box.corners_m for box in markers if box.look is look])
+            low, high = corners.min(axis=0), corners.max(axis=0)
+            if low[2] > top + 0.01:
+                hung.append(((low + high) / 2, look.half_extents_m[0], shade(200 * np.array(look.rgba))))
         dashes = []
         for (x, y, z), radius, colour in hung:
             outline(canvas, colour, projection.polygon(ring(np.array([x, y, top]), radius)))

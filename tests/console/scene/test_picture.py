@@ -17,7 +17,7 @@ import pygame
 import pytest
 from numpy.typing import NDArray
 
-from hardware.appearance import Kinematics, PropLook, SceneDescription
+from hardware.appearance import Kinematics, PartLook, PropLook, SceneDescription
 from hardware.scene import Scene
 from robot_rlhf.console.scene.camera import Projection, Viewpoint
 from robot_rlhf.console.scene.ground import Ground
@@ -164,6 +164,27 @@ def test_glass_tints_what_is_behind_it_and_not_what_is_before_it() -> None:
     behind = drawn(near, far, props=(marker, blue), view=view)[at].tolist()
     assert behind[0] > clear[0] + 30
     assert behind[2] > 60  # the blue is still seen through it
+
+
+def test_a_thing_in_a_hole_is_hidden_by_the_walls_before_it_and_by_no_others() -> None:
+    out, high = 0.031, 0.02  # walls of 38 mm around a hole of 24 mm
+    halves = ((0.05, 0.019, high), (0.05, 0.019, high), (0.019, 0.012, high), (0.019, 0.012, high))
+    places = ((0.0, out, 0.0), (0.0, -out, 0.0), (out, 0.0, 0.0), (-out, 0.0, 0.0))
+    walls = tuple(PartLook(half_extents_m=h, at_m=at) for h, at in zip(halves, places, strict=True))
+    block = PropLook(name="block", half_extents_m=(0.05, 0.05, high), rgba=(0.0, 0.0, 1.0, 1.0), parts=walls)
+    peg = PropLook(name="cube", half_extents_m=(0.01, 0.01, 0.04), rgba=(1.0, 0.0, 0.0, 1.0))
+    x, y, _ = tool_m()
+    peg_m, block_m = (x, y, 0.04), (x, y, high)
+    for azimuth in np.arange(0.0, 360.0, 15.0):
+        view = Viewpoint((x, y, 0.04), 0.5, azimuth - 180.0, 30.0)
+        alone = reddish(drawn(peg_m, props=(peg,), view=view)).sum()
+        seen = np.argwhere(reddish(drawn(peg_m, block_m, props=(peg, block), view=view)))
+        assert 0.2 * alone < len(seen) < 0.8 * alone, azimuth
+        # no further down than where the nearest wall's edge lets it be seen
+        edge = max(
+            pixel((x + dx, y + dy, 2 * high), view)[1] for dx in (-0.012, 0.012) for dy in (-0.012, 0.012)
+        )
+        assert seen[:, 1].max() <= edge + 2, azimuth
 
 
 def test_of_each_link_the_side_that_looks_at_the_eye_is_drawn() -> None:
