@@ -10,10 +10,10 @@ from sim.task import Array, Layout, Part, Prop, Waypoint, pose
 from sim.tasks.grasp import held, quarter_turn, way_to_grasp
 
 CLEARANCE_M = 0.002  # between the peg in the middle of the hole and each of its walls
-HALF_PEG_M = (0.01, 0.01, 0.04)
+HALF_PEG_M = (0.015, 0.015, 0.04)
 _HALF_HOLE_M, _HALF_BLOCK_M, _HALF_HEIGHT_M = HALF_PEG_M[0] + CLEARANCE_M, 0.05, 0.02
 _WALL_M = (_HALF_BLOCK_M - _HALF_HOLE_M) / 2  # half of a wall's thickness
-_GRIP_M = 0.02  # above the peg's middle
+_GRIP_M = 0.014  # above the peg's middle
 _DEEP_M = 0.010  # the peg's lower end is no higher above the table
 _OVER_M = 0.03  # how high the peg's lower end is carried over the block
 
@@ -29,7 +29,7 @@ def _walls() -> tuple[Part, ...]:
 
 
 class PegInsert:
-    """A square peg, 2 x 2 x 8 cm and 60 g, stands on the right half of the table, turned by up to 0.2 rad; on
+    """A square peg, 3 x 3 x 8 cm and 80 g, stands on the right half of the table, turned by up to 0.2 rad; on
     the left half a block of 4 cm height is fixed, its hole 4 mm wider than the peg, so 2 mm on each side.
     Success is the peg's lower end in the hole and at most 1 cm above the table for 0.5 s, in the hand or not
     (robosuite's and ManiSkill's pegs lie, and have 1 to 10 mm on each side)."""
@@ -38,7 +38,7 @@ class PegInsert:
     goal = "Put the peg into the hole of the block."
     horizon_s = 15.0
     props = (
-        Prop("peg", HALF_PEG_M, (0.84, 0.37, 0.0, 1.0), mass_kg=0.06),
+        Prop("peg", HALF_PEG_M, (0.84, 0.37, 0.0, 1.0), mass_kg=0.08),
         Prop(
             "block",
             (_HALF_BLOCK_M, _HALF_BLOCK_M, _HALF_HEIGHT_M),

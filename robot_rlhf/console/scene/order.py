@@ -14,8 +14,6 @@ from robot_rlhf.console.scene.mesh import Faces
 Array = NDArray[np.float64]
 Ints = NDArray[np.int64]
 
-_SCREEN_WAYS = np.array([[np.cos(turn), np.sin(turn)] for turn in np.arange(8) * np.pi / 8]).T
-
 
 def ranks_of_parts(parts: Sequence[Array], ways: Array, projection: Projection) -> Ints:
     """(parts,): the order from the back to the front of things that are nearly convex, even where they
@@ -35,7 +33,7 @@ def ranks_of_parts(parts: Sequence[Array], ways: Array, projection: Projection) 
     eye_above = (ways @ projection.eye_m)[way] > plane
     hides = eye_above == above  # one is on the eye's side
     camera = [projection.to_camera(part) for part in parts]
-    screen = [c[:, :2] / np.maximum(c[:, 2:], 1e-3) @ _SCREEN_WAYS for c in camera]
+    screen = [c[:, :2] / np.maximum(c[:, 2:], 1e-3) for c in camera]
     least, most = np.array([s.min(axis=0) for s in screen]), np.array([s.max(axis=0) for s in screen])
     meets = (least[:, None] <= most[None]).all(axis=2)
     hides &= meets & meets.T & (one != other)
