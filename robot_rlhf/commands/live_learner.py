@@ -176,6 +176,10 @@ class LiveLearner:
             study.begin()
             self._publish()
             return True
+        if study.clone_due():
+            study.clone_anew()
+            self._publish()
+            return True
         enough = self._answers >= ANSWERS_FOR_A_FIT and study.learner.fitted_at >= 0
         if study.judged and (study.fit_due(online) or enough):
             self._answers, worth = 0, study.worth_of_watching()

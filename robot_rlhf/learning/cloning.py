@@ -47,16 +47,19 @@ class CloneReport:
 
 @dataclass(frozen=True, eq=False)
 class _Examples:
-    """obs (N, n), action (N, K, m), valid (N, K) 1 where the action was executed, episode (N,) ids."""
+    """obs (N, n), action (N, K, m), valid (N, K) 1 where the action was executed, episode (N,) ids, shown
+    (N,) whether of a demonstration."""
 
     obs: Tensor
     action: Tensor
     valid: Tensor
     episode: NDArray[np.int64]
+    shown: NDArray[np.bool_]
 
     def take(self, rows: NDArray[np.bool_]) -> _Examples:
         chosen = torch.from_numpy(np.flatnonzero(rows))
-        return _Examples(self.obs[chosen], self.action[chosen], self.valid[chosen], self.episode[rows])
+        tensors = self.obs[chosen], self.action[chosen], self.valid[chosen]
+        return _Examples(*tensors, self.episode[rows], self.shown[rows])
 
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -87,7 +90,7 @@ def operator_runs(episode: Episode) -> list[slice]:
 
 
 def _examples(episodes: Iterable[Episode], chunk: int, config: CloneConfig) -> _Examples:
-    obs, action, valid, ids = [], [], [], []
+    obs, action, valid, ids, shown = [], [], [], [], []
     for episode in episodes:
         if episode.role is Role.COUNTERFACTUAL:
             continue
@@ -100,6 +103,7 @@ def _examples(episodes: Iterable[Episode], chunk: int, config: CloneConfig) -> _
             action.append(executed[np.minimum(ahead, max(len(executed) - 1, 0))])
             valid.append((ahead < len(executed)).astype(np.float32))
             ids.append(np.full(len(executed), episode.id, np.int64))
+            shown.append(np.full(len(executed), episode.role is Role.DEMONSTRATION))
     if sum(map(len, ids)) == 0:
         raise ValueError("nothing to clone: in no step of these episodes did the operator move the arm")
     return _Examples(
@@ -107,6 +111,7 @@ def _examples(episodes: Iterable[Episode], chunk: int, config: CloneConfig) -> _
         torch.from_numpy(np.concatenate(action)),
         torch.from_numpy(np.concatenate(valid)),
         np.concatenate(ids),
+        np.concatenate(shown),
     )
 
 
@@ -130,22 +135,28 @@ class ChunkedClone:
             for _ in range(config.members)
         )
         self._chunk: NDArray[np.float32] = np.empty((0, action_size), np.float32)  # what is left of it
+        self.heldout_error: float | None = None
+        """Of the last fit, as in its report; None where nothing was held out."""
 
     def fit(self, episodes: Iterable[Episode], rng: np.random.Generator) -> CloneReport:
         """Fit to the operator's actions. Once: the normaliser is set from the same steps. Raises
-        ValueError when there is nothing to clone. The report is the members' mean."""
+        ValueError when there is nothing to clone. The report is the members' mean. What members hold out
+        follows from the demonstrations and the generator alone, so that clones of the same ones compare."""
         examples = _examples(episodes, self.config.chunk, self.config)
         self._normaliser.fit(examples.obs.numpy())
-        reports = []
-        for member in self._members:
+        fraction, reports = self.config.heldout_fraction, []
+        held_out = [_heldout_rows(examples, fraction, rng) for _ in self._members]
+        for member, rows in zip(self._members, held_out, strict=True):
 
             def loss(obs: Tensor, action: Tensor, valid: Tensor, member: nn.Module = member) -> Tensor:
                 error = (torch.tanh(member(obs)).view_as(action) - action).square().mean(-1)
                 return (error * valid).sum() / valid.sum()
 
-            reports.append(_fit(member, self._normaliser, examples, loss, self.config, rng))
+            reports.append(_fit(member, self._normaliser, examples, rows, loss, self.config, rng))
         self.reset()
-        return CloneReport.mean(reports)
+        report = CloneReport.mean(reports)
+        self.heldout_error = report.heldout_error
+        return report
 
     def reset(self) -> None:
         """Forget what was predicted: a new episode begins."""
@@ -212,13 +223,13 @@ def _fit(
     network: nn.Module,
     normaliser: Normaliser,
     examples: _Examples,
+    heldout_rows: NDArray[np.bool_],
     error: Loss,
     config: CloneConfig,
     rng: np.random.Generator,
 ) -> CloneReport:
-    """Fit `network` in place and keep the weights with the least held-out `error`; without held-out
-    episodes, the last ones."""
-    heldout_rows = _heldout_rows(examples.episode, config.heldout_fraction, rng)
+    """Fit `network` in place and keep the weights with the least `error` on the rows held out; without any,
+    the last ones."""
     train, heldout = examples.take(~heldout_rows), examples.take(heldout_rows)
     train_obs, heldout_obs = normaliser(train.obs), normaliser(heldout.obs)
     optimizer = torch.optim.AdamW(
@@ -251,11 +262,11 @@ def _fit(
     return CloneReport(train_error, kept, best_step, len(examples.obs), len(heldout_obs))
 
 
-def _heldout_rows(episode: NDArray[np.int64], fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """(N,) True for the examples of the episodes drawn to be held out: whole episodes, at least one,
-    none where episodes are too few to spare one."""
-    ids = np.unique(episode)
+def _heldout_rows(examples: _Examples, fraction: float, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """(N,) True for the examples of the episodes drawn to be held out: whole demonstrations, at least one,
+    none where they are too few to spare one. No takeovers: they are where the policy is wrong, and few."""
+    ids = np.unique(examples.episode[examples.shown])
     if fraction == 0.0 or len(ids) < _MIN_EPISODES_TO_HOLD_OUT:
-        return np.zeros(len(episode), np.bool_)
+        return np.zeros(len(examples.episode), np.bool_)
     count = min(max(1, round(fraction * len(ids))), len(ids) - 1)
-    return np.isin(episode, rng.permutation(ids)[:count])
+    return np.isin(examples.episode, rng.permutation(ids)[:count])

@@ -140,6 +140,13 @@ class CloneConfig:
     """Actions that are predicted at once."""
     replan_every: int = 4
     """Actions of a chunk carried out before the next is predicted."""
+    anew_at: int = 60
+    """Steps driven in takeovers from which the policy's clone is made anew with them; 0: never."""
+    anew_growth: float = 1.5
+    """It is made anew again with every so many times as many."""
+    anew_tolerance: float = 1.1
+    """How many times the old clone's error on held-out demonstrations a new one's may be at most; otherwise
+    the old one is kept."""
 
     def __post_init__(self) -> None:
         counts = ("hidden", "layers", "members", "steps", "batch_size", "check_every", "patience", "chunk")
@@ -150,3 +157,6 @@ class CloneConfig:
             _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
         _require(0.0 <= self.heldout_fraction < 1.0, self, "heldout_fraction", "from 0 to below 1")
         _require(1 <= self.replan_every <= self.chunk, self, "replan_every", f"from 1 to {self.chunk}")
+        _require(self.anew_at >= 0, self, "anew_at", "not negative")
+        _require(1.0 < self.anew_growth < float("inf"), self, "anew_growth", "above 1 and finite")
+        _require(0.0 < self.anew_tolerance < float("inf"), self, "anew_tolerance", "positive and finite")

@@ -42,6 +42,8 @@ class _Notes(msgspec.Struct, frozen=True, kw_only=True):
     begun: bool
     fitted_at: int
     clones: int
+    takeovers_cloned: int = 0
+    clone_error: float | None = None
 
 
 class CorrectedClone:
@@ -82,6 +84,8 @@ class Learner:
         """Whether reinforcement learning has begun, with that clone or with none."""
         self.fitted_at = -1
         """Online episodes there were at the last fit of the reward model."""
+        self.takeovers_cloned = 0
+        """Steps of takeovers there were when the policy's clone was last made anew, or tried to."""
         self._clones = 0
 
     @property
@@ -132,6 +136,19 @@ class Learner:
         self.replay.rebase(self.clone.along)
         self._clones += 1
 
+    def clone_takeovers(self, episodes: Sequence[Episode], steps: int) -> bool:
+        """Make the policy's clone anew of these episodes, `steps` of them driven in takeovers; False where
+        the old one is kept, being so much better on the demonstrations that both hold out."""
+        self.takeovers_cloned = steps
+        new = make_clone(self._obs_size, self._action_size, episodes, self.config)
+        before = None if self.clone is None else self.clone.heldout_error
+        tolerance = self.config.clone.anew_tolerance
+        if before is not None and new.heldout_error is not None and new.heldout_error > tolerance * before:
+            return False
+        self.clone = new
+        self.replay.rebase(new.along)
+        return True
+
     def refit(self, events: Sequence[Feedback], online: int) -> FitReport:
         """Fit the reward model on all evidence, score the replay anew and carry the critics along."""
         if self.config.labels == "shuffled":
@@ -162,8 +179,15 @@ class Learner:
         tensors |= {f"reward.{name}": value for name, value in self.reward.state().items()}
         if self.clone is not None:
             tensors |= {f"clone.{name}": value for name, value in self.clone.state().items()}
-        notes = msgspec.json.encode(_Notes(begun=self.begun, fitted_at=self.fitted_at, clones=self._clones))
-        checkpoint.save(path, tensors, {"learner": notes.decode(), "task": self.config.task})
+        notes = _Notes(
+            begun=self.begun,
+            fitted_at=self.fitted_at,
+            clones=self._clones,
+            takeovers_cloned=self.takeovers_cloned,
+            clone_error=None if self.clone is None else self.clone.heldout_error,
+        )
+        metadata = {"learner": msgspec.json.encode(notes).decode(), "task": self.config.task}
+        checkpoint.save(path, tensors, metadata)
 
     def load(self, path: Path) -> None:
         """Put back what `save` wrote. CheckpointError says what does not fit; the learner is of no use
@@ -177,10 +201,12 @@ class Learner:
                 seed = seed_of(self.config.seed, Purpose.CLONE)
                 self.clone = ChunkedClone(self._obs_size, self._action_size, self.config.clone, seed)
                 self.clone.load(tensors)
+                self.clone.heldout_error = notes.clone_error
                 self.replay.rebase(self.clone.along)
         except (CheckpointError, ValueError, RuntimeError, msgspec.DecodeError) as error:
             raise CheckpointError(f"checkpoint {path} does not fit this run: {error}") from error
         self.begun, self.fitted_at, self._clones = notes.begun, notes.fitted_at, notes.clones
+        self.takeovers_cloned = notes.takeovers_cloned
 
 
 def make_clone(

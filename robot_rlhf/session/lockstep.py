@@ -89,6 +89,8 @@ class LockstepSession:
         while True:
             online = study.count(Role.ONLINE)
             self._fit_if_due(online)
+            if study.clone_due():
+                study.clone_anew()
             self._catch_up(online)
             watcher.caught_up()
             asks = bool(

@@ -153,6 +153,23 @@ class Study:
         self.watcher.phase("cloning")
         self.learner.begin(self.to_imitate())
 
+    def clone_due(self) -> bool:
+        """Whether so much was driven in takeovers that the policy's clone is to be made anew with it."""
+        config, learner = self.config.clone, self.learner
+        if learner.clone is None or config.anew_at == 0 or self.config.policy == "clone":
+            return False
+        return self._taken_over() >= max(config.anew_at, config.anew_growth * learner.takeovers_cloned)
+
+    def _taken_over(self) -> int:
+        """Steps driven in takeovers."""
+        episodes = self.learner.episodes.values()
+        return sum(int(one.operator_steps.sum()) for one in episodes if one.role is Role.ONLINE)
+
+    def clone_anew(self) -> None:
+        """Make the policy's clone anew, of demonstrations and takeovers."""
+        self.watcher.phase("cloning")
+        self.learner.clone_takeovers(self.driven(), self._taken_over())
+
     def fit_due(self, online: int) -> bool:
         """Whether a round of pairs and a fit of the reward model are due after `online` policy episodes."""
         fitted_at = self.learner.fitted_at

@@ -213,3 +213,14 @@ def test_the_clone_refuses_other_shapes_and_nan() -> None:
 def test_a_setting_out_of_range_is_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"CloneConfig.{field} is {value}"):
         CloneConfig(**{field: value})  # type: ignore[arg-type]
+
+
+def test_what_is_held_out_is_demonstrations_and_the_same_whatever_was_taken_over() -> None:
+    config = replace(SMALL, steps=1, drop_idle=False)
+    takeovers = [demo(number, Role.ONLINE) for number in range(20, 26)]
+    shown, report = fitted(demos(), config)
+    both, longer = fitted([*demos(), *takeovers], config)
+    assert (report.heldout_examples, longer.heldout_examples) == (STEPS, STEPS)
+    assert longer.examples == report.examples + 6 * STEPS
+    assert shown.heldout_error == report.heldout_error and both.heldout_error == longer.heldout_error
+    assert fitted(takeovers, config)[1].heldout_error is None

@@ -272,6 +272,8 @@ class TestPairsOrWatching:
         assert study.worth_of_watching() == 0.0, "nothing is known yet"
 
     def test_what_tells_less_than_watching_is_not_asked(self, study: Study) -> None:
+        schedule = dataclasses.replace(study.config.schedule, pairs_last=0)
+        study.config = dataclasses.replace(study.config, schedule=schedule)
         every = study.choose_pairs(10**6, 4)
         assert len(every) == 4
         left, right = [pair.left for pair in every], [pair.right for pair in every]
@@ -284,6 +286,12 @@ class TestPairsOrWatching:
             [pair.left for pair in asked], [pair.right for pair in asked], study.learner.episodes
         )
         assert (worth >= a_second * PAIR_S - 1e-6).all()
+
+    def test_as_many_as_late_rounds_ask_for_are_asked_all_the_same(self, study: Study) -> None:
+        schedule = dataclasses.replace(study.config.schedule, pairs_last=2)
+        queries = dataclasses.replace(study.config.queries, repeat_fraction=0.0)
+        study.config = dataclasses.replace(study.config, schedule=schedule, queries=queries)
+        assert study.choose_pairs(10**6, 4, 1e9) == study.choose_pairs(10**6, 4)[:2]
 
 
 class TestOperatorTime:
@@ -583,6 +591,70 @@ def test_a_clone_is_made_anew_of_what_was_taken_over_and_survives_the_disk(
     again.clone_again([*ended.episodes(Role.DEMONSTRATION).values(), *online.values()])
     acts = [one.policy(explore=False).act(obs) for one in (learner, again)]
     assert acts[0] == pytest.approx(acts[1], abs=1e-6)
+
+
+class TestCloneMadeAnew:
+    """The clone that the policy corrects, made of the takeovers too."""
+
+    @pytest.fixture
+    def study(self, tiny: Tiny, tmp_path: Path) -> Iterator[Study]:
+        config = tiny(clone=dataclasses.replace(tiny().clone, anew_at=0))
+        ended = complete(tmp_path / "run", config)
+        episode = next(iter(ended.episodes().values()))
+        with ended.store() as store:
+            yield Study(RunFolder(ended.folder, config, store), episode.obs.shape[1], episode.action.shape[1])
+
+    @staticmethod
+    def taken_over(study: Study) -> int:
+        online = (one for one in study.learner.episodes.values() if one.role is Role.ONLINE)
+        return sum(int(one.operator_steps.sum()) for one in online)
+
+    @staticmethod
+    def configured(study: Study, **changed: Any) -> None:
+        clone = dataclasses.replace(study.config.clone, **changed)
+        study.config = study.learner.config = dataclasses.replace(study.config, clone=clone)
+
+    def test_it_is_due_once_enough_was_driven_and_again_with_half_as_much_more(self, study: Study) -> None:
+        steps = self.taken_over(study)
+        assert steps > 0 and not study.clone_due(), "0: never"
+        for least, due in ((steps + 1, False), (steps, True)):
+            self.configured(study, anew_at=least)
+            assert study.clone_due() is due
+        study.learner.takeovers_cloned = steps
+        assert not study.clone_due()
+        study.learner.takeovers_cloned = int(steps / 1.5)
+        assert study.clone_due()
+
+    def test_the_new_one_is_corrected_from_then_on_also_after_a_restart(
+        self, study: Study, tmp_path: Path
+    ) -> None:
+        learner = study.learner
+        assert learner.clone is not None
+        old, obs = learner.clone, next(iter(learner.episodes.values())).obs
+        study.clone_anew()
+        assert learner.clone is not old and not np.array_equal(learner.clone.along(obs), old.along(obs))
+        assert learner.takeovers_cloned == self.taken_over(study)
+        learner.save(tmp_path / "saved")
+        again = Learner(study.config, learner.sac.obs_size, learner.sac.action_size)
+        again.load(tmp_path / "saved")
+        assert again.clone is not None
+        assert again.takeovers_cloned == learner.takeovers_cloned
+        assert again.clone.heldout_error == learner.clone.heldout_error
+        np.testing.assert_array_equal(again.clone.along(obs), learner.clone.along(obs))
+
+    def test_one_that_is_worse_at_the_demonstrations_is_not_kept(self, study: Study) -> None:
+        learner = study.learner
+        assert learner.clone is not None
+        old, steps = learner.clone, self.taken_over(study)
+        self.configured(study, heldout_fraction=0.3, anew_tolerance=1.0)
+        shown = [one for one in study.driven() if one.role is Role.DEMONSTRATION]
+        more = [dataclasses.replace(one, id=100 * n + one.id) for n in range(1, 4) for one in shown]
+        old.heldout_error = 1e-9
+        assert not learner.clone_takeovers([*study.driven(), *more], steps)
+        assert learner.clone is old and learner.takeovers_cloned == steps
+        old.heldout_error = 1e9
+        assert learner.clone_takeovers([*study.driven(), *more], steps)
+        assert learner.clone is not old
 
 
 def test_a_run_ends_with_the_operators_time_and_its_curve_has_the_points_asked_for(
