@@ -18,10 +18,7 @@ def preset(task: str) -> RunConfig:
             sac=SACConfig(updates_per_step=8),
         )
     if plain == "push":
-        return RunConfig(
-            task=task,
-            schedule=ScheduleConfig(demonstrations=15, pairs_first=10, pairs_last=1, pairs_decay=0.8),
-        )
+        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=15))
     return RunConfig(task=task)
 
 

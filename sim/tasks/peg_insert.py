@@ -36,7 +36,7 @@ class PegInsert:
 
     name = "peg_insert"
     goal = "Put the peg into the hole of the block."
-    horizon_s = 15.0
+    horizon_s = 20.0
     props = (
         Prop("peg", HALF_PEG_M, (0.84, 0.37, 0.0, 1.0), mass_kg=0.08),
         Prop(
