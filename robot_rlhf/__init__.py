@@ -18,6 +18,7 @@ ENVIRONMENTS: Mapping[str, str] = {
     "RobotRlhf/PickPlace-v0": "pick_place",
     "RobotRlhf/Stack-v0": "stack",
     "RobotRlhf/PegInsert-v0": "peg_insert",
+    "RobotRlhf/DrawerOpen-v0": "drawer_open",
 }
 """Gymnasium's name of an environment -> the task in it."""
 

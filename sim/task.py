@@ -29,9 +29,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Slide:
+    """How a prop hangs in a fixed one: `at_m` in its frame when it is shut, from there up to `reach_m` along
+    `axis`, a unit vector in that frame, against `friction_n`."""
+
+    on: str
+    at_m: tuple[float, float, float]
+    axis: tuple[float, float, float]
+    reach_m: float
+    friction_n: float
+
+
+@dataclass(frozen=True)
 class Prop:
-    """A thing on the table: a box that physics moves, one that is `fixed` where it was put, or a marker (mass
-    0) that is only seen.
+    """A thing on the table: a box that physics moves, one that is `fixed` where it was put, one that `slides`
+    in a fixed one that is named before it, or a marker (mass 0) that is only seen.
 
     `half_extents_m` are half the box's sides; where it is made of `parts`, half the sides of the whole.
     """
@@ -42,6 +54,7 @@ class Prop:
     mass_kg: float = 0.0
     friction: float = 1.0
     fixed: bool = False
+    slides: Slide | None = None
     parts: tuple[Part, ...] = ()
 
     @property
@@ -120,6 +133,7 @@ TASKS: Mapping[str, str] = {
     "pick_place": "sim.tasks.pick_place:PickPlace",
     "stack": "sim.tasks.stack:Stack",
     "peg_insert": "sim.tasks.peg_insert:PegInsert",
+    "drawer_open": "sim.tasks.drawer_open:DrawerOpen",
 }
 
 

@@ -54,6 +54,7 @@ class World:
         self.client.changeDynamics(self.table, -1, lateralFriction=0.6)
         self.props = props
         self.bodies: dict[str, int] = {}
+        self._slides: dict[str, tuple[int, int]] = {}  # name -> body, and link of it
         self._markers: dict[str, Array] = {}
         self._controllers: list[tuple[Callable[[], None], Callable[[], bytes], Callable[[bytes], None]]] = []
         self._time_ns = 0
@@ -65,21 +66,46 @@ class World:
         if prop.is_marker:
             self._markers[prop.name] = np.array([0.0, 0, 0, 0, 0, 0, 1])
             return
+        if prop.slides is not None:
+            return  # it comes with what it slides in
+        hung = [other for other in self.props if other.slides is not None and other.slides.on == prop.name]
+        slides = [other.slides for other in hung if other.slides is not None]
+        count, nowhere, straight = len(hung), [0.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]
+        body = self.client.createMultiBody(
+            baseMass=prop.mass_kg,
+            baseCollisionShapeIndex=self._shape(prop),
+            basePosition=[0.5, 0.0, prop.half_extents_m[2]],
+            linkMasses=[other.mass_kg for other in hung],
+            linkCollisionShapeIndices=[self._shape(other) for other in hung],
+            linkVisualShapeIndices=[-1] * count,
+            linkPositions=[slide.at_m for slide in slides],
+            linkOrientations=[straight] * count,
+            linkInertialFramePositions=[nowhere] * count,
+            linkInertialFrameOrientations=[straight] * count,
+            linkParentIndices=[0] * count,
+            linkJointTypes=[pybullet.JOINT_PRISMATIC] * count,
+            linkJointAxis=[slide.axis for slide in slides],
+        )
+        for link, thing in enumerate((prop, *hung), start=-1):
+            self.client.changeDynamics(
+                body, link, lateralFriction=thing.friction, spinningFriction=0.005, rollingFriction=0.0005
+            )
+        for link, (other, slide) in enumerate(zip(hung, slides, strict=True)):
+            self.client.changeDynamics(body, link, jointLowerLimit=0.0, jointUpperLimit=slide.reach_m)
+            self.client.setJointMotorControl2(
+                body, link, pybullet.VELOCITY_CONTROL, targetVelocity=0.0, force=slide.friction_n
+            )
+            self._slides[other.name] = body, link
+        self.bodies[prop.name] = body
+
+    def _shape(self, prop: Prop) -> int:
         boxes = prop.boxes
-        shape = self.client.createCollisionShapeArray(
+        shape: int = self.client.createCollisionShapeArray(
             shapeTypes=[pybullet.GEOM_BOX] * len(boxes),
             halfExtents=[box.half_extents_m for box in boxes],
             collisionFramePositions=[box.at_m for box in boxes],
         )
-        body = self.client.createMultiBody(
-            baseMass=prop.mass_kg,
-            baseCollisionShapeIndex=shape,
-            basePosition=[0.5, 0.0, prop.half_extents_m[2]],
-        )
-        self.client.changeDynamics(
-            body, -1, lateralFriction=prop.friction, spinningFriction=0.005, rollingFriction=0.0005
-        )
-        self.bodies[prop.name] = body
+        return shape
 
     def attach(
         self, control: Callable[[], None], save: Callable[[], bytes], restore: Callable[[bytes], None]
@@ -105,9 +131,20 @@ class World:
     # -- things -------------------------------------------------------------------------------------
 
     def place(self, name: str, pose: Array) -> None:
-        """Put a prop at rest at `pose` (7,): position in m, quaternion xyzw."""
+        """Put a prop at rest at `pose` (7,): position in m, quaternion xyzw; one that slides, after what it
+        slides in and as far out as is nearest to it."""
         if name in self._markers:
             self._markers[name] = np.array(pose, dtype=np.float64)
+            return
+        if name in self._slides:
+            body, link = self._slides[name]
+            slide = next(prop.slides for prop in self.props if prop.name == name)
+            assert slide is not None
+            self.client.resetJointState(body, link, 0.0)
+            shut, turn = self.client.getLinkState(body, link, computeForwardKinematics=True)[4:6]
+            turned = np.reshape(self.client.getMatrixFromQuaternion(turn), (3, 3)) @ np.array(slide.axis)
+            out = float(np.clip((pose[:3] - np.array(shut)) @ turned, 0.0, slide.reach_m))
+            self.client.resetJointState(body, link, out)
             return
         if name not in self.bodies:
             raise ValueError(f"no prop named {name!r}; there are {[prop.name for prop in self.props]}")
@@ -121,6 +158,10 @@ class World:
         for prop in self.props:
             if prop.is_marker:
                 found[prop.name] = self._markers[prop.name]
+            elif prop.name in self._slides:
+                body, link = self._slides[prop.name]
+                state = self.client.getLinkState(body, link, computeForwardKinematics=True)
+                found[prop.name] = np.array(state[4] + state[5])
             else:
                 position, quaternion = self.client.getBasePositionAndOrientation(self.bodies[prop.name])
                 found[prop.name] = np.array(position + quaternion)

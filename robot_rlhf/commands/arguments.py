@@ -114,7 +114,8 @@ class Evaluate:
     policy: Literal["trained", "expert"] = "trained"
     """trained: RUN's newest; expert: the task's scripted one, driven by ideal hands (say --task)."""
     task: Annotated[str | None, arg(metavar="TASK", help_behavior_hint="")] = None
-    """What the expert shall do, instead of RUN: reach, push, pick_cube, pick_place, stack or peg_insert."""
+    """What the expert shall do, instead of RUN: reach, push, pick_cube, pick_place, stack, peg_insert or
+    drawer_open."""
     robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
     """Have it act on the simulated arm that `robot-host` serves there, in real time."""
     robot_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
@@ -161,7 +162,8 @@ class Teleop:
     """Drive the arm freely with a gamepad or the keyboard; nothing is recorded."""
 
     task: str = "pick_cube"
-    """What lies on the table: reach, push, pick_cube, pick_place, stack, peg_insert, or bare for nothing."""
+    """What lies on the table: reach, push, pick_cube, pick_place, stack, peg_insert, drawer_open, or
+    bare for nothing at all."""
     seed: int = 0
     """How it lies there."""
     robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
@@ -176,7 +178,7 @@ class Record:
     """Record demonstrations at a console, to train from later."""
 
     task: str = "pick_cube"
-    """What to show: reach, push, pick_cube, pick_place, stack or peg_insert."""
+    """What to show: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
     seed: int = 0
     """Which starts."""
     demonstrations: int = 15

@@ -84,7 +84,7 @@ class RunConfig:
     """A run: what is learned, from whom, and how."""
 
     task: str = "pick_cube"
-    """What to learn: reach, push, pick_cube, pick_place, stack or peg_insert."""
+    """What to learn: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
     seed: int = 0
     """Everything random follows from it."""
     feedback: str = ALL_KINDS

@@ -24,11 +24,10 @@ def _gripped(width_m: float) -> float:
     return width_m / _HAND_M + _ASKEW
 
 
-def held(scene: Scene, name: str, above_m: float = 0.0, width_m: float = 2 * HALF_M) -> NDArray[np.bool_]:
-    """(...) whether the thing, `width_m` wide, is between the fingers, taken `above_m` above its middle, and
-    they are closed on it."""
-    offset = scene.objects[name][..., :3] + np.array([0.0, 0.0, above_m]) - scene.tool_pos_m
-    between = (np.abs(offset) < np.array([0.02, 0.015, 0.02])).all(axis=-1)
+def held(scene: Scene, place: Array, width_m: float = 2 * HALF_M) -> NDArray[np.bool_]:
+    """(...) whether the thing, `width_m` wide and to be taken at `place` (..., 3), is between the fingers,
+    and they are closed on it."""
+    between = (np.abs(place - scene.tool_pos_m) < np.array([0.02, 0.015, 0.02])).all(axis=-1)
     return between & (scene.gripper < _gripped(width_m)) & (scene.gripper_target < 0.5)
 
 
@@ -39,12 +38,10 @@ def quarter_turn(scene: Scene, name: str) -> Array:
     return np.asarray((yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
 
 
-def way_to_grasp(
-    scene: Scene, name: str, above_m: float = 0.0, width_m: float = 2 * HALF_M, hover_m: float = 0.07
-) -> Waypoint:
+def way_to_grasp(scene: Scene, place: Array, width_m: float = 2 * HALF_M, hover_m: float = 0.07) -> Waypoint:
     """From a moment in which the thing is not held: `hover_m` above where it is taken, down, close. Stages 0
     to 2; the rest as `held`."""
-    place, tool = scene.objects[name][:3] + np.array([0.0, 0.0, above_m]), scene.tool_pos_m
+    tool = scene.tool_pos_m
     offset = place - tool
     sideways = float(np.linalg.norm(offset[:2]))
     closing = float(scene.gripper_target) < 0.5

@@ -32,7 +32,7 @@ class PegInsert:
     """A square peg, 3 x 3 x 8 cm and 80 g, stands on the right half of the table, turned by up to 0.2 rad; on
     the left half a block of 4 cm height is fixed, its hole 4 mm wider than the peg, so 2 mm on each side.
     Success is the peg's lower end in the hole and at most 1 cm above the table for 0.5 s, in the hand or not
-    (robosuite's and ManiSkill's pegs lie, and have 1 to 10 mm on each side)."""
+    (ManiSkill's peg lies, and goes into a hole from the side with 3 mm to spare)."""
 
     name = "peg_insert"
     goal = "Put the peg into the hole of the block."
@@ -100,7 +100,7 @@ class PegInsert:
         return np.asarray(gap + np.array([0.0, 0.0, HALF_PEG_M[2] - _HALF_HEIGHT_M]))
 
     def _held(self, scene: Scene) -> NDArray[np.bool_]:
-        return held(scene, "peg", _GRIP_M, 2 * HALF_PEG_M[1])
+        return held(scene, self._grip(scene), 2 * HALF_PEG_M[1])
 
     def utility(self, scene: Scene) -> Array:
         gap, done = self._gap(scene), self.success(scene)
@@ -118,7 +118,7 @@ class PegInsert:
 
     def expert(self, scene: Scene) -> Waypoint:
         if not bool(self._held(scene)):
-            return way_to_grasp(scene, "peg", _GRIP_M, 2 * HALF_PEG_M[1], hover_m=0.09)
+            return way_to_grasp(scene, self._grip(scene), 2 * HALF_PEG_M[1], hover_m=0.09)
         gap, tool = self._gap(scene), scene.tool_pos_m
         goal, sideways = tool + gap, float(np.linalg.norm(gap[:2]))
         low_m = float(scene.objects["peg"][2]) - HALF_PEG_M[2]  # its lower end, as it stands

@@ -55,13 +55,13 @@ class PickCube:
         offset = cube[..., :3] - scene.tool_pos_m
         near = 1 - np.tanh(6 * np.linalg.norm(offset, axis=-1))
         height = np.clip((cube[..., 2] - HALF_M) / LIFT_M, 0.0, 1.0)
-        return 0.3 * near + 0.2 * held(scene, "cube") + 0.5 * height
+        return 0.3 * near + 0.2 * held(scene, scene.objects["cube"][..., :3]) + 0.5 * height
 
     def success(self, scene: Scene) -> NDArray[np.bool_]:
         return scene.objects["cube"][..., 2] >= HALF_M + LIFT_M
 
     def expert(self, scene: Scene) -> Waypoint:
-        if bool(held(scene, "cube")):
+        if bool(held(scene, scene.objects["cube"][..., :3])):
             x, y, _ = scene.tool_pos_m
             return Waypoint(np.array([x, y, HALF_M + _CARRY_M]), 0.0, False, 3)
-        return way_to_grasp(scene, "cube")
+        return way_to_grasp(scene, scene.objects["cube"][:3])

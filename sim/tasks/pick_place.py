@@ -83,14 +83,19 @@ class PickPlace:
         distance = np.linalg.norm(self._gap(scene), axis=-1)
         near = 1 - np.tanh(6 * np.linalg.norm(offset, axis=-1))
         done = distance < TOLERANCE_M
-        return 0.2 * near + 0.2 * held(scene, "cube") + 0.4 * (1 - np.tanh(6 * distance)) + 0.2 * done
+        return (
+            0.2 * near
+            + 0.2 * held(scene, scene.objects["cube"][..., :3])
+            + 0.4 * (1 - np.tanh(6 * distance))
+            + 0.2 * done
+        )
 
     def success(self, scene: Scene) -> NDArray[np.bool_]:
         return np.linalg.norm(self._gap(scene), axis=-1) < TOLERANCE_M
 
     def expert(self, scene: Scene) -> Waypoint:
-        if not bool(held(scene, "cube")):
-            return way_to_grasp(scene, "cube")
+        if not bool(held(scene, scene.objects["cube"][..., :3])):
+            return way_to_grasp(scene, scene.objects["cube"][:3])
         gap, tool = self._gap(scene), scene.tool_pos_m
         goal = tool + gap
         sideways = float(np.linalg.norm(gap[:2]))

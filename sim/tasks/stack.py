@@ -83,7 +83,7 @@ class Stack:
         distance = np.linalg.norm(self._gap(scene), axis=-1)
         return (
             0.15 * near
-            + 0.15 * (held(scene, "cube") | done)
+            + 0.15 * (held(scene, scene.objects["cube"][..., :3]) | done)
             + 0.3 * (1 - np.tanh(6 * distance))
             + 0.1 * stacked
             + 0.3 * done
@@ -98,8 +98,8 @@ class Stack:
         if stacked and (float(scene.gripper_target) > 0.5 or sideways < 0.01):
             away = float(scene.gripper) > _LET_GO
             return Waypoint(tool + np.array([0.0, 0.0, 0.04 * away]), 1.0, not away, 5)
-        if not bool(held(scene, "cube")):
-            return way_to_grasp(scene, "cube")
+        if not bool(held(scene, scene.objects["cube"][..., :3])):
+            return way_to_grasp(scene, scene.objects["cube"][:3])
         goal = tool + gap
         if sideways > 0.006:
             goal[2] = scene.objects["base"][2] + 2 * HALF_M + _OVER_M

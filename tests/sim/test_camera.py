@@ -52,7 +52,7 @@ def test_every_task_has_pictures_and_its_props_are_seen_in_their_colour(task: st
     env = TaskEnv(task)
     for prop in env.task.props:
         seen = [colour_pixels(picture, prop.rgba[:3]) > 3 for picture in pictures]
-        assert sum(seen) >= 3, prop.name  # the hand may hide one
+        assert sum(seen) >= 2, prop.name  # the hand, or another thing, may hide it
     env.close()
 
 

@@ -233,3 +233,27 @@ def test_a_peg_goes_into_the_hole_and_not_into_the_wall(make_env: MakeEnv) -> No
         world.place("peg", block + np.array([aside_m, 0.0, 0.07, 0.0, 0.0, 0.0, 0.0]))
         world.wait_until(world.now_ns() + 1_000_000_000)
         assert world.poses()["peg"][2] == pytest.approx(lies_m, abs=2e-3), aside_m
+
+
+def test_a_drawer_slides_as_far_as_it_goes_and_comes_back_with_a_restored_moment(make_env: MakeEnv) -> None:
+    env, other = make_env("drawer_open"), make_env("drawer_open")
+    assert isinstance(env.cell, SimCell)
+    world = env.cell.world
+    env.reset(seed=1)
+    shut = env.scene.objects["drawer"].copy()
+
+    def out_m(wanted: float) -> float:
+        """How far it is out once it was put there and left alone for a second."""
+        world.place("drawer", shut - np.array([wanted, 0.02, 0.0, 0.0, 0.0, 0.0, 0.0]))
+        world.wait_until(world.now_ns() + 1_000_000_000)
+        moved = shut - world.poses()["drawer"]
+        np.testing.assert_allclose(moved[1:], 0.0, atol=1e-6)
+        return float(moved[0])
+
+    for wanted, found in ((0.05, 0.05), (0.3, 0.14), (-0.1, 0.0)):
+        assert out_m(wanted) == pytest.approx(found, abs=1e-3)
+    out_m(0.08)
+    state, there = env.save(), env.look().objects["drawer"]
+    other.reset(seed=2)
+    other.restore(state)
+    np.testing.assert_array_equal(other.scene.objects["drawer"], there)
