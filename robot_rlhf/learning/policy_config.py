@@ -140,8 +140,9 @@ class CloneConfig:
     """Actions that are predicted at once."""
     replan_every: int = 4
     """Actions of a chunk carried out before the next is predicted."""
-    anew_at: int = 60
-    """Steps driven in takeovers from which the policy's clone is made anew with them; 0: never."""
+    anew_at: int = 0
+    """Steps driven in takeovers from which the policy's clone is made anew with them; 0: never, since on some
+    tasks they spoil it (docs/measurements.md)."""
     anew_growth: float = 1.5
     """It is made anew again with every so many times as many."""
     anew_tolerance: float = 1.1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from robot_rlhf.learning.policy_config import SACConfig
+from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
 
@@ -18,7 +18,8 @@ def preset(task: str) -> RunConfig:
             sac=SACConfig(updates_per_step=8),
         )
     if plain == "push":
-        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=15))
+        schedule, clone = ScheduleConfig(demonstrations=15), CloneConfig(anew_at=60)
+        return RunConfig(task=task, schedule=schedule, clone=clone)
     return RunConfig(task=task)
 
 
