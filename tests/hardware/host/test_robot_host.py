@@ -85,6 +85,14 @@ def test_a_real_arm_is_armed_beside_a_person_alone(capsys: Captured) -> None:
         process.communicate()
 
 
+def until_stopped(address: str) -> None:
+    """Until the host's loop has told that it is stopped, and has gone round once more."""
+    with closing(RemoteRobot(address)) as robot:
+        until(lambda: robot.now().safety is Safety.STOPPED)
+        seq = robot.read().seq
+        until(lambda: robot.read().seq > seq + 1)
+
+
 def test_the_last_minute_of_a_real_arm_is_recorded_without_being_asked_for(
     capsys: Captured, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -93,6 +101,7 @@ def test_the_last_minute_of_a_real_arm_is_recorded_without_being_asked_for(
         process, address = started(*(["--option", *words] if words else []))
         try:
             asked("stop", address, capsys)
+            until_stopped(address)  # it is recorded by the turn after the one that heard of it
         finally:
             process.terminate()
             process.communicate()  # which waits for what is due to be written
