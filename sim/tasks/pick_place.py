@@ -13,8 +13,6 @@ TOLERANCE_M = 0.03
 _ON_TABLE = 0.3  # share of the places that lie on the table
 _APART_M = 0.10  # a place is at least so far from where the cube lies
 _OVER_M = 0.08  # how high the tool is carried over the table
-
-
 _MARK = (  # a plate, and a bar through it: seen around a cube that is there
     Part((TOLERANCE_M, TOLERANCE_M, 0.003), (0.0, 0.0, 0.0)),
     Part((0.004, 0.004, TOLERANCE_M), (0.0, 0.0, 0.0)),
