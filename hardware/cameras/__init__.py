@@ -6,6 +6,7 @@ Words for one: `opencv:0,size=640x480`, `file:FOLDER,hz=10`, `pattern`, `module:
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
@@ -17,6 +18,8 @@ OURS: Mapping[str, str] = {
     "opencv": "hardware.cameras.opencv:make",
     "pattern": "hardware.cameras.pattern:make",
 }
+NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
+"""What a camera may be called: safe in a file's name."""
 _START, _END = b"\xff\xd8", b"\xff\xd9"  # of every JPEG: ITU-T T.81, table B.1
 
 

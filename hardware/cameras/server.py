@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
 import threading
@@ -11,13 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 
+from hardware.cameras import NAME
 from hardware.robot import RobotError
 
 STARTS_S = 20.0
 """A camera that has given no picture by then is not there."""
 _AGAIN_S = 1.0
 _ENDS_S = 3.0
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 
 class CameraServer:
@@ -26,7 +25,7 @@ class CameraServer:
     def __init__(self, said: str, bind: str, keys: Path | None) -> None:
         """`said` is NAME=WORDS, see `hardware.cameras`. Raises RobotError for a camera that is not there."""
         self.name, sign, self._words = said.partition("=")
-        if not sign or not _NAME.fullmatch(self.name):
+        if not sign or not NAME.fullmatch(self.name):
             raise RobotError(
                 f"the camera {said!r} must be NAME=WORDS such as front=opencv:0, NAME of 1 to 32 letters, "
                 "digits, - and _"

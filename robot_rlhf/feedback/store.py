@@ -11,7 +11,7 @@ import contextlib
 import math
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from types import TracebackType
 from typing import NamedTuple
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_rlhf.feedback import store_codec as codec
-from robot_rlhf.feedback import store_file
+from robot_rlhf.feedback import store_file, store_migration
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store_codec import Row, StoredEvent
 from robot_rlhf.feedback.store_file import StoreError
@@ -87,19 +87,22 @@ class Store:
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Store:
-        """The store at `path` for reading and writing. StoreError while another process has it so."""
+        """The store at `path` for reading and writing. StoreError while another process has it so.
+
+        The file of an older version is brought forward; it stays beside as it was, as `run.db.v1`.
+        """
         path = Path(path)
-        connection = store_file.open_for_writing(path)
-        try:
-            lock = store_file.lock_writer(path)
-        except BaseException:
-            connection.close()
-            raise
+        with contextlib.ExitStack() as undone:
+            connection = undone.enter_context(contextlib.closing(store_file.open_for_writing(path)))
+            lock = undone.enter_context(contextlib.closing(store_file.lock_writer(path)))
+            store_migration.migrate(connection, path)
+            undone.pop_all()
         return cls(path, connection, lock)
 
     @classmethod
     def open_readonly(cls, path: str | os.PathLike[str]) -> Store:
-        """The store at `path` for reading, also while another process writes."""
+        """The store at `path` for reading, also while another process writes. One of an older version is
+        read as it is."""
         path = Path(path)
         return cls(path, store_file.open_for_reading(path), None)
 
@@ -147,10 +150,20 @@ class Store:
 
     # Episodes
 
-    def add_episode(self, episode: Episode, truth: tuple[NDArray[np.float32], bool] | None = None) -> None:
+    def add_episode(
+        self,
+        episode: Episode,
+        truth: tuple[NDArray[np.float32], bool] | None = None,
+        pictures: Mapping[str, Sequence[bytes]] | None = None,
+    ) -> None:
         """Store an episode, and where it was simulated the task's own (reward (T,), success), which
-        only a report may read. StoreError when its id is taken."""
+        only a report may read. `pictures` are JPEGs by camera, the i-th seen together with obs[i], T+1 of
+        each. StoreError when its id is taken, and for pictures that are not as said."""
         row = codec.episode_row(episode)
+        seen = {
+            camera: codec.pictures_bytes(frames, episode.id, camera, episode.length + 1)
+            for camera, frames in (pictures or {}).items()
+        }
         with self.transaction():
             if self._run("SELECT 1 FROM episodes WHERE id = ?", (episode.id,)):
                 raise StoreError(f"episode {episode.id} is stored already, use {self.next_episode_id()}")
@@ -160,6 +173,8 @@ class Store:
                 reward, success = truth
                 data = codec.reward_bytes(reward, episode)
                 self._run("INSERT INTO truth VALUES (?, ?, ?)", (episode.id, data, bool(success)))
+            for camera, blob in seen.items():
+                self._run("INSERT INTO pictures VALUES (?, ?, ?)", (episode.id, camera, blob))
 
     def next_episode_id(self) -> int:
         """The id for the next episode. Never one that feedback or booked time already speaks about:
@@ -188,6 +203,32 @@ class Store:
         value = None if role is None else role.value
         rows = self._run("SELECT id, steps FROM episodes WHERE ?1 IS NULL OR role = ?1 ORDER BY id", (value,))
         return {int(id): int(steps) for id, steps in rows}
+
+    def cameras(self, episode: int) -> tuple[str, ...]:
+        """The names of the cameras whose pictures of this episode are stored, in alphabetical order."""
+        if not self._has_pictures():
+            return ()
+        rows = self._run("SELECT camera FROM pictures WHERE episode = ? ORDER BY camera", (episode,))
+        return tuple(camera for (camera,) in rows)
+
+    def pictures(self, episode: int, camera: str) -> tuple[bytes, ...]:
+        """What a camera saw of an episode: T+1 JPEGs, the i-th together with obs[i]."""
+        rows = self._has_pictures() and self._run(
+            "SELECT frames, steps FROM pictures JOIN episodes ON id = episode "
+            "WHERE episode = ? AND camera = ?",
+            (episode, camera),
+        )
+        if not rows:
+            there = ", ".join(self.cameras(episode)) or "none"
+            raise StoreError(
+                f"camera {camera!r} has no pictures of episode {episode}, those that have: {there}"
+            )
+        ((blob, steps),) = rows
+        return codec.pictures_from_bytes(blob, episode, camera, steps + 1)
+
+    def _has_pictures(self) -> bool:
+        """False in a file of version 1, which a reader leaves as it is."""
+        return bool(self._run("SELECT 1 FROM sqlite_master WHERE name = 'pictures'"))
 
     def truth(self) -> dict[int, Truth]:
         """Episode id -> the simulation's own judgement. For the report; learning must never see it."""

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware.cameras import NAME, CameraError, checked
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store_file import StoreError
 from robot_rlhf.feedback.types import (
@@ -35,6 +37,7 @@ Row: TypeAlias = tuple[Any, ...]
 
 EPISODE_COLUMNS = "id, role, task, seed, policy_version, steps, terminated, truncated, arrays"
 MAX_EPISODE_BYTES = 1 << 28  # uncompressed; about 2,000 times an ordinary episode
+MAX_PICTURES_BYTES = 1 << 28  # of one camera in one episode
 
 _ARRAYS = {  # name -> (type, dimensions)
     "obs": ("<f4", 2),
@@ -53,6 +56,7 @@ class _Packed(msgspec.Struct, array_like=True, frozen=True):
 _arrays = msgspec.msgpack.Decoder(dict[str, _Packed])
 _events: msgspec.json.Decoder[StoredEvent] = msgspec.json.Decoder(StoredEvent)
 _queries = msgspec.json.Decoder(Query)
+_pictures = msgspec.msgpack.Decoder(tuple[bytes, ...])
 _rows = msgspec.msgpack.Decoder(tuple[int, str, str, int, int, int, bool, bool, bytes])
 
 
@@ -155,6 +159,40 @@ def reward_from_bytes(data: bytes, episode: int) -> NDArray[np.float32]:
     if len(data) % 4:
         raise StoreError(f"the task reward of episode {episode} is damaged in the store: {len(data)} bytes")
     return np.frombuffer(data, "<f4").astype(np.float32)
+
+
+def pictures_bytes(frames: Sequence[bytes], episode: int, camera: str, count: int) -> bytes:
+    """What a camera saw of an episode as one piece. StoreError unless they are `count` whole JPEGs."""
+    where = f"episode {episode}, camera {camera!r}"
+    if not NAME.fullmatch(camera):
+        raise StoreError(f"{where}: a camera's name is 1 to 32 letters, digits, - and _")
+    data = msgspec.msgpack.encode(_checked_pictures(tuple(frames), where, count))
+    if len(data) > MAX_PICTURES_BYTES:
+        raise StoreError(f"{where}: its pictures have {len(data)} bytes, more than {MAX_PICTURES_BYTES}")
+    return data
+
+
+def pictures_from_bytes(data: bytes, episode: int, camera: str, count: int) -> tuple[bytes, ...]:
+    """The inverse of `pictures_bytes`; StoreError where the bytes are not such pictures."""
+    where = f"the pictures of episode {episode}, camera {camera!r}, are damaged in the store"
+    if not isinstance(data, bytes) or len(data) > MAX_PICTURES_BYTES:
+        raise StoreError(f"{where}: no bytes, or more than {MAX_PICTURES_BYTES}")
+    try:
+        frames = _pictures.decode(data)
+    except msgspec.MsgspecError as error:
+        raise StoreError(f"{where}: {error}") from error
+    return _checked_pictures(frames, where, count)
+
+
+def _checked_pictures(frames: tuple[bytes, ...], where: str, count: int) -> tuple[bytes, ...]:
+    if len(frames) != count:
+        raise StoreError(f"{where}: {len(frames)} pictures, expected {count}, one for each observation")
+    try:
+        for index, frame in enumerate(frames):
+            checked(frame, MAX_PICTURES_BYTES, f"picture {index}")
+    except CameraError as error:
+        raise StoreError(f"{where}: {error}") from error
+    return frames
 
 
 def encode_event(event: StoredEvent) -> str:

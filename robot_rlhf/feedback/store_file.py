@@ -1,7 +1,8 @@
 """The file `run.db`: what makes it ours, how it is opened, and what is said when it cannot be.
 
-Nothing is touched before the file is known to be a sound database of this version, so a wrong file
-stays as it was. One process writes (a lock beside the file sees to it), any number read meanwhile.
+Nothing is touched before the file is known to be a sound database of a version that we read, so a
+wrong file stays as it was. One process writes (a lock beside the file sees to it), any number read
+meanwhile. An older version is read as it is; a writer brings it forward first (`store_migration`).
 """
 
 from __future__ import annotations
@@ -12,65 +13,7 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-APPLICATION_ID = 0x524C4846  # "RLHF", in the file's header
-SCHEMA_VERSION = 1
-
-_SCHEMA = """
-CREATE TABLE meta (key TEXT PRIMARY KEY NOT NULL, value TEXT NOT NULL);
-CREATE TABLE episodes (
-    id INTEGER PRIMARY KEY,
-    role TEXT NOT NULL,
-    task TEXT NOT NULL,
-    seed INTEGER NOT NULL,
-    policy_version INTEGER NOT NULL,
-    steps INTEGER NOT NULL,
-    terminated INTEGER NOT NULL,
-    truncated INTEGER NOT NULL,
-    arrays BLOB NOT NULL
-);
-CREATE TABLE truth (
-    episode INTEGER PRIMARY KEY REFERENCES episodes (id),
-    task_reward BLOB NOT NULL,
-    success INTEGER NOT NULL
-);
-CREATE TABLE feedback (
-    id TEXT PRIMARY KEY NOT NULL,
-    seq INTEGER NOT NULL UNIQUE,
-    kind TEXT NOT NULL,
-    operator TEXT NOT NULL,
-    session TEXT NOT NULL,
-    time_ns INTEGER NOT NULL,
-    last_episode INTEGER,
-    target TEXT REFERENCES feedback (id),
-    payload TEXT NOT NULL
-);
-CREATE VIEW standing AS -- feedback that was not taken back
-    SELECT * FROM feedback WHERE kind != 'undo'
-    AND id NOT IN (SELECT target FROM feedback WHERE target IS NOT NULL);
-CREATE TABLE queries (seq INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, payload TEXT NOT NULL);
-CREATE TABLE operator_time (
-    seq INTEGER PRIMARY KEY,
-    activity TEXT NOT NULL,
-    active_s REAL NOT NULL,
-    attended_s REAL NOT NULL,
-    episode INTEGER
-);
-CREATE TABLE checkpoints (
-    seq INTEGER PRIMARY KEY,
-    step INTEGER NOT NULL,
-    path TEXT NOT NULL,
-    created_ns INTEGER NOT NULL
-);
--- What a person said is only ever added to. The third trigger stops INSERT OR REPLACE, which would
--- otherwise delete without firing the second.
-CREATE TRIGGER feedback_no_update BEFORE UPDATE ON feedback
-    BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END;
-CREATE TRIGGER feedback_no_delete BEFORE DELETE ON feedback
-    BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END;
-CREATE TRIGGER feedback_no_replace BEFORE INSERT ON feedback
-    WHEN EXISTS (SELECT 1 FROM feedback WHERE id = NEW.id OR seq = NEW.seq)
-    BEGIN SELECT RAISE(ABORT, 'feedback is append-only'); END;
-"""
+from robot_rlhf.feedback.store_schema import APPLICATION_ID, OLDEST_VERSION, SCHEMA, SCHEMA_VERSION
 
 _IN_WORDS = {  # SQLite's own wording -> ours
     "disk is full": "the disk is full; free some space, nothing stored so far is lost",
@@ -117,18 +60,24 @@ def create_file(path: Path) -> None:
         raise StoreError(f"{path.parent} is not a folder: create it before the store")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise StoreError(f"{path.parent} is read-only: choose a folder that can be written to")
-    draft = path.with_name(path.name + ".new")
-    for suffix in ("", "-journal", "-wal", "-shm"):
-        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
-    with sqlite_errors(path), contextlib.closing(_connect(draft, "mode=rwc")) as connection:
-        connection.executescript(_SCHEMA)
+    draft = fresh_draft(path)
+    with sqlite_errors(path), contextlib.closing(connect(draft, "mode=rwc")) as connection:
+        connection.executescript(SCHEMA)
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
         if mode != "wal":
             raise StoreError(f"{path}: SQLite has no write-ahead log in this folder; use a local disk")
     draft.rename(path)
-    _sync_folder(path.parent)
+    sync_folder(path.parent)
+
+
+def fresh_draft(path: Path) -> Path:
+    """Where a database that is to appear at `path` is made. What another attempt left there is deleted."""
+    draft = path.with_name(path.name + ".new")
+    for suffix in ("", "-journal", "-wal", "-shm"):
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+    return draft
 
 
 def open_for_writing(path: Path) -> sqlite3.Connection:
@@ -139,7 +88,7 @@ def open_for_writing(path: Path) -> sqlite3.Connection:
         raise StoreError(f"{path} is read-only: make it writable (chmod u+w) or work on a copy")
     if not os.access(path.parent, os.W_OK | os.X_OK):
         raise StoreError(f"{path.parent} is read-only: the store needs to write beside {path.name}")
-    connection = _connect(path, "mode=rw")
+    connection = connect(path, "mode=rw")
     try:
         with sqlite_errors(path):
             connection.execute("PRAGMA synchronous = FULL")
@@ -162,7 +111,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
         mode = "mode=ro&immutable=1"
     else:
         raise StoreError(f"{path} was not closed cleanly and its folder is read-only: work on a copy of it")
-    connection = _connect(path, mode)
+    connection = connect(path, mode)
     try:
         with sqlite_errors(path):
             _check(connection, path)
@@ -175,7 +124,7 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
 def lock_writer(path: Path) -> sqlite3.Connection:
     """Takes the place of the one writer of `path`; free again when the connection is closed or its
     process ends, however it ends."""
-    lock = _connect(path.with_name(path.name + ".lock"), "mode=rwc", timeout_s=0.0)
+    lock = connect(path.with_name(path.name + ".lock"), "mode=rwc", timeout_s=0.0)
     try:
         with sqlite_errors(path):
             lock.execute("PRAGMA journal_mode = MEMORY")
@@ -186,7 +135,8 @@ def lock_writer(path: Path) -> sqlite3.Connection:
     return lock
 
 
-def _connect(path: Path, options: str, timeout_s: float = 10.0) -> sqlite3.Connection:
+def connect(path: Path, options: str, timeout_s: float = 10.0) -> sqlite3.Connection:
+    """A connection with SQLite's own transactions; `options` as in sqlite.org/uri.html."""
     with sqlite_errors(path):
         uri = f"{path.absolute().as_uri()}?{options}"
         return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout_s)
@@ -205,22 +155,38 @@ def _inspect(path: Path) -> None:
         raise StoreError(f"{path} does not exist: name the folder of a run that has begun")
     if not os.access(path, os.R_OK):
         raise StoreError(f"{path} may not be read: check its permissions")
-    with sqlite_errors(path), contextlib.closing(_connect(path, "mode=ro&immutable=1")) as connection:
-        (application_id,) = connection.execute("PRAGMA application_id").fetchone()
-        (version,) = connection.execute("PRAGMA user_version").fetchone()
-        if application_id != APPLICATION_ID:
-            raise StoreError(f"{path} is no run database of robot-rlhf")
-        if version != SCHEMA_VERSION:
-            age = "a newer" if version > SCHEMA_VERSION else "an older"
-            raise StoreError(
-                f"{path} has schema version {version}, this program reads {SCHEMA_VERSION}: "
-                f"open it with {age} robot-rlhf"
-            )
+    with sqlite_errors(path), contextlib.closing(connect(path, "mode=ro&immutable=1")) as connection:
+        _check_version(connection, path)
         if _log_is_empty(path):  # otherwise pages may be half-way from the log to the file
-            _check(connection, path)
+            _check_pages(connection, path)
+
+
+def version_of(connection: sqlite3.Connection) -> int:
+    """The version of the schema as this connection sees it now."""
+    ((version,),) = connection.execute("PRAGMA user_version").fetchall()
+    return int(version)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
+    _check_version(connection, path)  # again: what the log holds may be newer than what the file does
+    _check_pages(connection, path)
+
+
+def _check_version(connection: sqlite3.Connection, path: Path) -> None:
+    ((application_id,),) = connection.execute("PRAGMA application_id").fetchall()
+    if application_id != APPLICATION_ID:
+        raise StoreError(f"{path} is no run database of robot-rlhf")
+    version = version_of(connection)
+    if version > SCHEMA_VERSION:
+        raise StoreError(
+            f"{path} has schema version {version}, this program reads up to {SCHEMA_VERSION}: "
+            "open it with a newer robot-rlhf"
+        )
+    if version < OLDEST_VERSION:
+        raise StoreError(_damaged(path, f"schema version {version}, which never was"))
+
+
+def _check_pages(connection: sqlite3.Connection, path: Path) -> None:
     rows = connection.execute("PRAGMA quick_check(1)").fetchall()
     if rows != [("ok",)]:
         raise StoreError(_damaged(path, str(rows[0][0])))
@@ -240,7 +206,7 @@ def _log_is_empty(path: Path) -> bool:
     return not log.exists() or log.stat().st_size == 0
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes a rename inside `folder` survive a power cut."""
     handle = os.open(folder, os.O_RDONLY)
     try:

@@ -60,6 +60,11 @@ def one_of_each() -> list[StoredEvent]:
     ]
 
 
+def jpeg(number: int, more: bytes = b"") -> bytes:
+    """Bytes that begin and end as a JPEG does."""
+    return b"\xff\xd8" + more + bytes([number]) * number + b"\xff\xd9"
+
+
 def assert_same(got: Episode, expected: Episode) -> None:
     for name, value in vars(expected).items():
         if isinstance(value, np.ndarray):
@@ -136,6 +141,37 @@ class TestEpisodes:
     def test_truth_of_another_length_stores_nothing(self, store: Store, make_episode: Maker) -> None:
         with pytest.raises(StoreError, match=r"shape \(3,\), expected \(30,\)"):
             store.add_episode(make_episode(0), truth=(np.zeros(3, np.float32), False))
+        assert store.episode_steps() == {}
+
+
+class TestPictures:
+    def test_they_come_back_by_camera(self, path: Path, make_episode: Maker) -> None:
+        seen = {"wrist": [jpeg(i) for i in range(31)], "front": [jpeg(i, b"f") for i in range(31)]}
+        with Store.open(path) as store:
+            store.add_episode(make_episode(0), pictures=seen)
+            store.add_episode(make_episode(1))
+        with Store.open_readonly(path) as store:
+            assert store.cameras(0) == ("front", "wrist")
+            assert store.pictures(0, "wrist") == tuple(seen["wrist"])
+            assert store.pictures(0, "front") == tuple(seen["front"])
+            assert store.cameras(1) == ()
+            with pytest.raises(StoreError, match=r"'top' has no pictures of episode 0.*: front, wrist"):
+                store.pictures(0, "top")
+
+    @pytest.mark.parametrize(
+        ("camera", "frames", "complaint"),
+        [
+            ("front", [b"\xff\xd8\xff\xd9"] * 30, "30 pictures, expected 31"),
+            ("front", [b"\xff\xd8\xff\xd9"] * 30 + [b"\xff\xd8"], "picture 30 is no JPEG picture"),
+            ("../front", [b"\xff\xd8\xff\xd9"] * 31, "a camera's name is"),
+            ("", [b"\xff\xd8\xff\xd9"] * 31, "a camera's name is"),
+        ],
+    )
+    def test_what_is_not_as_said_stores_nothing(
+        self, store: Store, make_episode: Maker, camera: str, frames: list[bytes], complaint: str
+    ) -> None:
+        with pytest.raises(StoreError, match=complaint):
+            store.add_episode(make_episode(0), pictures={camera: frames})
         assert store.episode_steps() == {}
 
 

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -63,3 +64,39 @@ def test_a_blob_that_swells_is_not_unpacked(monkeypatch: pytest.MonkeyPatch, mak
         store_codec.episode_from_row(row)
     with pytest.raises(StoreError, match="more than 1000"):
         store_codec.episode_row(make_episode(1, steps=2000))
+
+
+JPEG = b"\xff\xd8..\xff\xd9"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        None,
+        b"\xdd\xff\xff\xff\xff",  # an array of 2^32 - 1 that are not there
+        msgspec.msgpack.encode([JPEG]),
+        msgspec.msgpack.encode([JPEG] * 3),
+        msgspec.msgpack.encode([JPEG, 7]),
+        msgspec.msgpack.encode([JPEG, JPEG[:-1]]),
+        msgspec.msgpack.encode([JPEG, JPEG])[:-3],
+    ],
+)
+def test_damaged_pictures_are_named(path: Path, make_episode: Maker, data: bytes | None) -> None:
+    with Store.open(path) as store:
+        store.add_episode(make_episode(5, steps=1), pictures={"front": [JPEG, JPEG]})
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE pictures SET frames = ?", (7 if data is None else data,))
+    complaint = "episode 5, camera 'front', are damaged"
+    with Store.open_readonly(path) as store, pytest.raises(StoreError, match=complaint) as caught:
+        store.pictures(5, "front")
+    assert "\n" not in str(caught.value)
+
+
+def test_pictures_that_are_too_many_bytes_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    data = store_codec.pictures_bytes([JPEG] * 50, 1, "front", 50)
+    monkeypatch.setattr(store_codec, "MAX_PICTURES_BYTES", len(data) - 1)
+    with pytest.raises(StoreError, match="more than"):
+        store_codec.pictures_bytes([JPEG] * 50, 1, "front", 50)
+    with pytest.raises(StoreError, match="more than"):
+        store_codec.pictures_from_bytes(data, 1, "front", 50)

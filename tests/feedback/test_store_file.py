@@ -88,11 +88,27 @@ def test_an_empty_file(path: Path) -> None:
     assert_refused(path, "no run database")
 
 
-@pytest.mark.parametrize(("version", "age"), [(99, "a newer"), (0, "an older")])
-def test_another_schema_version(path: Path, version: int, age: str) -> None:
+@pytest.mark.parametrize(
+    ("version", "complaint"),
+    [
+        (99, "schema version 99, this program reads up to 2: open it with a newer robot-rlhf"),
+        (0, "damaged.*schema version 0, which never was"),
+    ],
+)
+def test_another_schema_version(path: Path, version: int, complaint: str) -> None:
     with contextlib.closing(sqlite3.connect(path)) as connection:
         connection.execute(f"PRAGMA user_version = {version}")
-    assert_refused(path, f"schema version {version}, this program reads 1: open it with {age}")
+    assert_refused(path, complaint)
+
+
+def test_a_newer_version_that_only_the_log_knows_of(path: Path) -> None:
+    """As a newer program that was killed leaves it: its steps are committed, and not yet in the file."""
+    connection = sqlite3.connect(path)
+    connection.execute("PRAGMA user_version = 3")
+    for opener in (Store.open, Store.open_readonly):
+        with pytest.raises(StoreError, match="schema version 3"):
+            opener(path)
+    connection.close()
 
 
 def test_cut_off(path: Path, make_episode: Maker) -> None:
