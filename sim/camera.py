@@ -16,6 +16,7 @@ from hardware.scene import Scene
 from sim.arm import FINGER_OPEN_M, FINGERS
 from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
 from sim.task import Part, Task, make_task
+from sim.viewpoint import CORNER, Viewpoint
 
 Picture = NDArray[np.uint8]
 Array = NDArray[np.float64]
@@ -24,8 +25,7 @@ _TABLE_HALF_M = (0.55, 0.55, 0.02)
 _TABLE_CENTRE_M = (0.40, 0.0, -0.02)  # its top is at z = 0
 _TABLE_RGBA = (0.86, 0.80, 0.71, 1.0)
 _SKY_RGB = ((222, 230, 238), (247, 248, 250))  # top and bottom of the background
-_LOOK_AT_M = (0.42, 0.0, 0.23)
-_DISTANCE_M, _YAW_DEG, _PITCH_DEG, _FIELD_DEG = 1.2, 50.0, -28.0, 45.0
+_NEAR_M, _NEAR_THE_TOOL_M, _FAR_M = 0.1, 0.02, 5.0
 _LIGHT = {
     "lightDirection": (0.5, 0.6, 1.6),
     "lightColor": (1.0, 0.98, 0.95),
@@ -38,7 +38,13 @@ _LIGHT = {
 _OVERSAMPLING = 2  # the renderer does not smooth edges
 
 
-def render(task_name: str, scenes: NDArray[np.float32], width: int = 480, height: int = 360) -> Picture:
+def render(
+    task_name: str,
+    scenes: NDArray[np.float32],
+    width: int = 480,
+    height: int = 360,
+    viewpoint: Viewpoint = CORNER,
+) -> Picture:
     """The pictures (F, height, width, 3) uint8 RGB of F scene rows (F, k) of a task's episode.
 
     Raises ValueError for an unknown task, rows that are not of that task or not finite, and a picture
@@ -49,12 +55,12 @@ def render(task_name: str, scenes: NDArray[np.float32], width: int = 480, height
     if not np.isfinite(scenes).all():
         raise ValueError("scenes hold numbers that are not finite: there is nothing to draw")
     with Camera(make_task(task_name), width, height) as camera:
-        pictures = [camera.picture(row) for row in scenes]
+        pictures = [camera.picture(row, viewpoint) for row in scenes]
     return np.stack(pictures) if pictures else np.empty((0, height, width, 3), dtype=np.uint8)
 
 
 class Camera:
-    """Looks at one task's scenes from a fixed place. Pictures are (height, width, 3) uint8 RGB."""
+    """Looks at one task's scenes, from wherever it is asked to. Pictures are (height, width, 3) uint8 RGB."""
 
     def __init__(self, task: Task, width: int, height: int) -> None:
         if width < 16 or height < 16:
@@ -67,10 +73,6 @@ class Camera:
         self._arm = self._client.loadURDF("franka_panda/panda.urdf", useFixedBase=True)
         self._boxes((Part(_TABLE_HALF_M, (0.0, 0.0, 0.0)),), _TABLE_RGBA, _TABLE_CENTRE_M)
         self._bodies = {prop.name: self._boxes(prop.boxes, prop.rgba) for prop in task.props}
-        self._view = self._client.computeViewMatrixFromYawPitchRoll(
-            _LOOK_AT_M, _DISTANCE_M, _YAW_DEG, _PITCH_DEG, 0.0, 2
-        )
-        self._projection = self._client.computeProjectionMatrixFOV(_FIELD_DEG, width / height, 0.1, 5.0)
         fade = np.linspace(0.0, 1.0, height * _OVERSAMPLING)[:, None, None]
         top, bottom = (np.array(colour, dtype=np.float64) for colour in _SKY_RGB)
         self._sky = np.broadcast_to(top + fade * (bottom - top), (*self._fine, 3))
@@ -103,12 +105,17 @@ class Camera:
         self._client.changeVisualShape(body, -1, rgbaColor=rgba, specularColor=(0.1, 0.1, 0.1))
         return body
 
-    def picture(self, row: NDArray[np.float32]) -> Picture:
+    def picture(self, row: NDArray[np.float32], viewpoint: Viewpoint = CORNER) -> Picture:
         """The picture of one scene row (k,). Raises ValueError where it is no row of this task."""
-        self._arrange(Scene.unpack(row, self._objects))
+        scene = Scene.unpack(row, self._objects)
+        self._arrange(scene)
         rows, columns = self._fine
+        view = self._client.computeViewMatrix(*viewpoint.placed(scene.tool_pos_m, scene.tool_quat_xyzw))
+        near = _NEAR_THE_TOOL_M if viewpoint.on_tool else _NEAR_M
+        shape = self._width / self._height
+        projection = self._client.computeProjectionMatrixFOV(viewpoint.field_deg, shape, near, _FAR_M)
         _, _, colours, _, bodies = self._client.getCameraImage(
-            columns, rows, self._view, self._projection, renderer=pybullet.ER_TINY_RENDERER, **_LIGHT
+            columns, rows, view, projection, renderer=pybullet.ER_TINY_RENDERER, **_LIGHT
         )
         seen = np.reshape(np.asarray(colours), (rows, columns, 4))[..., :3]
         empty = np.reshape(np.asarray(bodies), (rows, columns, 1)) < 0

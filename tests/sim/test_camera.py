@@ -7,9 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
-from sim.camera import Picture, render
+from sim.camera import Camera, Picture, render
 from sim.env import TaskEnv
 from sim.task import TASKS
+from sim.viewpoint import VIEWPOINTS
 
 WIDTH, HEIGHT = 96, 64
 
@@ -63,6 +64,24 @@ def test_the_same_row_gives_the_same_picture_and_another_one_another() -> None:
     assert np.array_equal(one, again)
     assert np.abs(one - elsewhere).max() > 50
     assert np.abs(one - closed).max() > 10
+
+
+def test_every_viewpoint_sees_something_else_and_the_tool_is_where_it_was_for_its_own_camera() -> None:
+    env = TaskEnv("pick_cube")
+    env.reset(seed=0)
+    rows = [env.scene.pack()]
+    for _ in range(10):
+        env.step(np.array([0.0, 0.8, 0.0, 1.0], np.float32))
+    rows.append(env.scene.pack())
+    env.close()
+    with Camera(env.task, WIDTH, HEIGHT) as camera:
+        seen = {view.name: [camera.picture(row, view) for row in rows] for view in VIEWPOINTS.values()}
+    firsts = [first.astype(int) for first, _ in seen.values()]
+    for index, one in enumerate(firsts):
+        assert all(np.abs(one - other).mean() > 5 for other in firsts[index + 1 :])
+    change = {name: np.abs(a.astype(int) - b).mean(axis=(1, 2)) for name, (a, b) in seen.items()}
+    assert min(rows.max() for rows in change.values()) > 5, "the arm moved in every picture"
+    assert change["wrist"][-10:].max() < 2, "there the hand is seen alone, where it always is"
 
 
 def test_a_picture_leaves_other_worlds_as_they_are() -> None:
