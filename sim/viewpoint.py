@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware.appearance import rotation
+
 Array = NDArray[np.float64]
 Triple = tuple[float, float, float]
 
@@ -47,21 +49,9 @@ class Viewpoint:
         ahead, up = np.array([-sin * flat, cos * flat, rise]), np.array([sin * rise, -cos * rise, flat])
         target: Array = np.array(self.look_at_m)
         if self.on_tool:
-            turn = _matrix(tool_quat_xyzw)
+            turn = rotation(tool_quat_xyzw)
             ahead, up, target = turn @ ahead, turn @ up, tool_pos_m + turn @ target
         return target - self.distance_m * ahead, target, up
-
-
-def _matrix(quat_xyzw: Array) -> Array:
-    """(3, 3): the tool's axes as columns. A quaternion of another length than 1 is taken as its direction."""
-    x, y, z, w = quat_xyzw / np.linalg.norm(quat_xyzw)
-    return np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y - z * w), 2 * (x * z + y * w)],
-            [2 * (x * y + z * w), 1 - 2 * (x * x + z * z), 2 * (y * z - x * w)],
-            [2 * (x * z - y * w), 2 * (y * z + x * w), 1 - 2 * (x * x + y * y)],
-        ]
-    )
 
 
 CORNER = Viewpoint("corner", (0.42, 0.0, 0.23), 1.2, 50.0, -28.0)
