@@ -298,6 +298,22 @@ def rotation(quat_xyzw: Sequence[float] | Array) -> Array:
     )
 
 
+def quaternion(matrix: Array) -> Array:
+    """(x, y, z, w) of a rotation matrix (3, 3), of either sign: the eigenvector of the largest eigenvalue
+    (Bar-Itzhack 2000)."""
+    (a, b, c), (d, e, f), (g, h, i) = matrix
+    votes = np.array(
+        [
+            [a - e - i, b + d, c + g, h - f],
+            [b + d, e - a - i, f + h, c - g],
+            [c + g, f + h, i - a - e, d - b],
+            [h - f, c - g, d - b, a + e + i],
+        ]
+    )
+    found: Array = np.linalg.eigh(votes)[1][:, -1]
+    return found
+
+
 def _matrix(position_m: Triple | Array, quat_xyzw: Quad | Array) -> Array:
     matrix = np.eye(4)
     matrix[:3, :3] = rotation(quat_xyzw)

@@ -33,7 +33,7 @@ def _register() -> None:
         return
     for name, task in ENVIRONMENTS.items():
         if name not in gymnasium.registry:
-            gymnasium.register(name, entry_point="sim.env:TaskEnv", kwargs={"task": task})
+            gymnasium.register(name, entry_point="sim.pictured:make_env", kwargs={"task": task})
 
 
 _register()

@@ -7,7 +7,8 @@ success off an episode's length.
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import gymnasium
 import msgspec
@@ -17,8 +18,12 @@ from numpy.typing import NDArray
 from hardware.robot import Applied, Command, Source
 from hardware.scene import JOINTS, Scene
 from sim.cell import Cell, SimCell
-from sim.task import SUCCESS_HOLD_S, Task, make_task
+from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures
+from sim.task import SUCCESS_HOLD_S, Task, make_task, proprioception
 from sim.world import SimState
+
+if TYPE_CHECKING:
+    from sim.eyes import Eyes
 
 Float32 = NDArray[np.float32]
 
@@ -36,8 +41,9 @@ class EnvState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class TaskEnv(gymnasium.Env[Float32, Float32]):
-    """Observation: the task's, (n,) float32. Action: (3,) or (4,) in [-1, 1], the tool's velocity over
-    0.15 m/s and, where the task uses the gripper, above 0.2 to open and below -0.2 to close.
+    """Observation: the task's, (n,) float32; with cameras what the arm knows of itself, and `pictures` beside
+    it (`sim.pictured` is the environment that returns both). Action: (3,) or (4,) in [-1, 1], the tool's
+    velocity over 0.15 m/s and, where the task uses the gripper, above 0.2 to open and below -0.2 to close.
 
     `info` of `step`: is_success; executed (m,), the action that the limits let through. The attribute
     `scene` is the moment that was seen last. The reward is the task's own utility; the learner of this
@@ -52,8 +58,13 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         control_hz: float = 10.0,
         end_on_success: bool = False,
         cell: Cell | None = None,
+        cameras: Sequence[str] = (),
+        camera_px: int = CAMERA_PX,
     ) -> None:
-        """`cell`, which is closed with the environment, is by default one that is simulated here."""
+        """`cell`, which is closed with the environment, is by default one that is simulated here. `cameras`
+        are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high."""
+        if cameras and cell is not None:
+            raise ValueError("cameras are drawn for the arm that is simulated here, not for a served one")
         self.task = make_task(task) if isinstance(task, str) else task
         self.cell = SimCell(self.task.props) if cell is None else cell
         self.robot = self.cell.robot
@@ -65,8 +76,11 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._step = self._held = 0
         self._gripper = 1.0
         self._seed_rng = np.random.default_rng(0)
+        self._eyes = self._open_eyes(cameras, camera_px) if cameras else None
+        self.pictures: Pictures = NO_PICTURES
+        """What the cameras saw together with the newest observation."""
         self.scene = self._place(self._seed_rng)
-        self.obs_size = self.task.observe(self.scene).shape[-1]
+        self.obs_size = self._see().shape[-1]
         self.axes = 4 if self.task.uses_gripper else 3
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.obs_size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.axes,), np.float32)
@@ -76,7 +90,20 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     ) -> tuple[Float32, dict[str, Any]]:
         super().reset(seed=seed)
         self.scene = self._place(self.np_random)
-        return self.task.observe(self.scene), {"is_success": False}
+        return self._see(), {"is_success": False}
+
+    def _open_eyes(self, cameras: Sequence[str], size_px: int) -> Eyes:
+        from sim.description import describe
+        from sim.eyes import Eyes
+
+        return Eyes(describe(self.task), cameras, size_px)
+
+    def _see(self) -> Float32:
+        """The observation of the moment, and new pictures with it."""
+        if self._eyes is None:
+            return self.task.observe(self.scene)
+        self.pictures = self._eyes.look(self.scene)
+        return proprioception(self.scene, self.task.uses_gripper)
 
     def _place(self, rng: np.random.Generator) -> Scene:
         self.start = self.task.layout(rng)
@@ -126,7 +153,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         truncated = self._step >= self.horizon and not terminated
         info = {"is_success": success, "executed": executed}
         reward = float(self.task.utility(self.scene))
-        return self.task.observe(self.scene), reward, terminated, truncated, info
+        return self._see(), reward, terminated, truncated, info
 
     def look(self) -> Scene:
         """The moment, as it is now."""
@@ -157,7 +184,9 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self.cell.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
         self.scene = self.look()
-        return self.task.observe(self.scene)
+        return self._see()
 
     def close(self) -> None:
+        if self._eyes is not None:
+            self._eyes.close()
         self.cell.close()

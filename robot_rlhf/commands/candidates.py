@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import Result, evaluate
-from robot_rlhf.session.learner import make_clone
 from robot_rlhf.session.study import Study
-from sim.env import TaskEnv
 
 
 def evaluate_clone(study: Study, episodes: int) -> Result | None:
@@ -13,8 +12,8 @@ def evaluate_clone(study: Study, episodes: int) -> Result | None:
     demonstrations, config = study.to_imitate(), study.config
     if not demonstrations:
         return None
-    env = TaskEnv(config.task, config.control_hz, end_on_success=True)
-    clone = make_clone(env.obs_size, env.axes, demonstrations, config)
-    result = evaluate(env, clone, episodes, config.seed)
-    env.close()
-    return result
+    env = environment(config, end_on_success=True)
+    try:
+        return evaluate(env, study.learner.cloned(demonstrations), episodes, config.seed)
+    finally:
+        env.close()

@@ -17,7 +17,8 @@ from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
 
-_SPEED_AXES = 3  # the first action numbers are the tool's velocity; what follows is the gripper
+SPEED_AXES = 3
+"""The first action numbers are the tool's velocity; what follows is the gripper."""
 _MIN_EPISODES_TO_HOLD_OUT = 5
 
 
@@ -73,8 +74,8 @@ def moving_steps(action: Float32, config: CloneConfig) -> NDArray[np.bool_]:
     the step before, unless the gripper's last change is at most `idle_keep_steps` back: waiting for the
     fingers is part of the task.
     """
-    still = np.linalg.norm(action[:, :_SPEED_AXES], axis=1) <= config.idle_speed
-    gripper = np.sign(action[:, _SPEED_AXES:])
+    still = np.linalg.norm(action[:, :SPEED_AXES], axis=1) <= config.idle_speed
+    gripper = np.sign(action[:, SPEED_AXES:])
     changed = np.zeros(len(action), np.bool_)
     changed[1:] = (gripper[1:] != gripper[:-1]).any(axis=1)
     steps = np.arange(len(action))

@@ -8,6 +8,7 @@ from typing import Literal
 from robot_rlhf.feedback.operator import OperatorConfig
 from robot_rlhf.feedback.queries import QueryConfig
 from robot_rlhf.feedback.types import Kind
+from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
 from robot_rlhf.learning.reward_config import RewardConfig
 
@@ -100,6 +101,11 @@ class RunConfig:
     operator drove, anew as there is more (behaviour cloning; with takeovers HG-DAgger); in lockstep."""
     labels: Literal["given", "shuffled"] = "given"
     """shuffled: every judgement is turned at random before it is learned from (an ablation)."""
+    cameras: str = ""
+    """What the policy sees with, comma-separated, instead of being told where things are: front, side, top,
+    wrist or corner; in lockstep."""
+    camera_px: int = 64
+    """How wide and high their pictures are."""
     control_hz: float = 10.0
     """Policy steps a second."""
     threads: int = 1
@@ -124,6 +130,8 @@ class RunConfig:
     """The policy's learning."""
     clone: CloneConfig = field(default_factory=CloneConfig)
     """Behaviour cloning, where the policy starts."""
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    """What becomes of pictures, where there are cameras."""
 
     def __post_init__(self) -> None:
         if self.seed < 0:
@@ -153,6 +161,12 @@ class RunConfig:
             raise ValueError("--policy clone runs in lockstep only: leave --live and --operator console out")
         if self.policy == "clone" and Kind.DEMONSTRATIONS not in kinds:
             raise ValueError("--policy clone needs demonstrations among the kinds of feedback")
+        if self.cameras and self.in_real_time:
+            raise ValueError("--cameras is for lockstep so far: leave --live and --operator console out")
+        if self.cameras and Kind.DEMONSTRATIONS not in kinds:
+            raise ValueError(
+                "--cameras needs demonstrations among the kinds of feedback, to learn to see from"
+            )
         if self.reward == "task" and self.labels == "shuffled":
             raise ValueError("--labels shuffled needs --reward learned: the task's reward uses no labels")
 
@@ -160,6 +174,11 @@ class RunConfig:
     def in_real_time(self) -> bool:
         """Whether the arm moves in real time and its operator is at the other end of a wire."""
         return self.live or self.operator == "console"
+
+    @property
+    def camera_names(self) -> tuple[str, ...]:
+        """The names in `cameras`."""
+        return tuple(name for word in self.cameras.split(",") if (name := word.strip()))
 
     @property
     def kinds(self) -> frozenset[Kind]:

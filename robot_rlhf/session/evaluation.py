@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from robot_rlhf.session.seeds import Purpose, seed_of
 from sim.env import TaskEnv
+from sim.pictures import NO_PICTURES, Pictures
 
 Float32 = NDArray[np.float32]
 
@@ -19,7 +20,9 @@ class Actor(Protocol):
 
     def reset(self) -> None: ...
 
-    def act(self, obs: Float32) -> Float32: ...
+    def act(self, obs: Float32, pictures: Pictures = NO_PICTURES) -> Float32:
+        """The action (m,) for the observation (n,), and where there are cameras for what they saw with it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def evaluate(env: TaskEnv, actor: Actor, episodes: int, seed: int, stream: int =
         actor.reset()
         over, steps, success = False, 0, False
         while not over:
-            obs, _, terminated, truncated, info = env.step(actor.act(obs))
+            obs, _, terminated, truncated, info = env.step(actor.act(obs, env.pictures))
             over, steps, success = terminated or truncated, steps + 1, bool(info["is_success"])
         successes.append(success)
         lengths.append(steps)

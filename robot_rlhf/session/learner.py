@@ -25,6 +25,7 @@ from robot_rlhf.feedback.types import (
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.cloning import ChunkedClone, moving_steps
+from robot_rlhf.learning.encoder import Encoder, Seen
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
@@ -32,6 +33,7 @@ from robot_rlhf.learning.snapshot import Snapshot
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
+from sim.pictures import NO_PICTURES, Pictures
 
 Float32 = NDArray[np.float32]
 
@@ -64,6 +66,22 @@ class CorrectedClone:
         return self._sac.act(obs, base, deterministic=not self._explore, averaged=not self._explore)
 
 
+class Driving:
+    """A policy at work: a clone, corrected or not, given the observation as it is, or where there are cameras
+    what the encoder makes of it and of their pictures."""
+
+    def __init__(self, policy: CorrectedClone | ChunkedClone, encoder: Encoder | None) -> None:
+        self._policy, self._encoder = policy, encoder
+
+    def reset(self) -> None:
+        """A new episode begins."""
+        self._policy.reset()
+
+    def act(self, obs: Float32, pictures: Pictures = NO_PICTURES) -> Float32:
+        """The action (m,) for what the environment gave of this moment of the running episode."""
+        return self._policy.act(obs if self._encoder is None else self._encoder.observe(obs, pictures))
+
+
 _FLIPPED = {Choice.LEFT: Choice.RIGHT, Choice.RIGHT: Choice.LEFT}
 
 
@@ -72,8 +90,15 @@ class Learner:
     (unless the run's config says `reward = "task"`)."""
 
     def __init__(self, config: RunConfig, obs_size: int, action_size: int) -> None:
+        """`obs_size` is what an environment's observation has; with cameras an encoder makes more of it."""
         self.config = config
-        self._obs_size, self._action_size = obs_size, action_size
+        self.encoder: Encoder | None = None
+        """What makes observations of states and pictures, where there are cameras."""
+        self._state_size, self._action_size = obs_size, action_size
+        if config.camera_names:
+            self.encoder = self._new_encoder()
+            obs_size = self.encoder.size
+        self._obs_size = obs_size
         self.replay = Replay(obs_size, action_size)
         self.reward = RewardModel(obs_size, config.reward_model, seed_of(config.seed, Purpose.REWARD))
         self.sac = SAC(obs_size, action_size, config.sac, seed_of(config.seed, Purpose.POLICY))
@@ -96,8 +121,22 @@ class Learner:
     def policy(self, explore: bool) -> Actor:
         """The policy that drives, as it explores or as it is put to work."""
         if self.config.policy == "clone" and self.clone is not None:
-            return copy.copy(self.clone)
-        return CorrectedClone(self.clone, self.sac, explore)
+            return Driving(copy.copy(self.clone), self.encoder)
+        return Driving(CorrectedClone(self.clone, self.sac, explore), self.encoder)
+
+    def cloned(self, episodes: Sequence[Episode]) -> Actor:
+        """A clone of what the operator drove in these episodes, on its own. Raises ValueError where that is
+        nothing."""
+        return Driving(make_clone(self._obs_size, self._action_size, episodes, self.config), self.encoder)
+
+    def learn_to_see(self, episodes: Sequence[Episode], seen: Seen) -> None:
+        """Fit the encoder to what the operator drove in these episodes; all must be told of anew after it."""
+        self.encoder = self._new_encoder()
+        self.encoder.fit(episodes, seen, generator(self.config.seed, Purpose.ENCODER))
+
+    def _new_encoder(self) -> Encoder:
+        config, seed = self.config, seed_of(self.config.seed, Purpose.ENCODER)
+        return Encoder(self._state_size, self._action_size, config.camera_names, config.encoder, seed)
 
     @property
     def ready(self) -> bool:
@@ -177,6 +216,8 @@ class Learner:
         """Write everything but the episodes, which the store has."""
         tensors = {f"sac.{name}": value for name, value in self.sac.state().items()}
         tensors |= {f"reward.{name}": value for name, value in self.reward.state().items()}
+        if self.encoder is not None:
+            tensors |= {f"encoder.{name}": value for name, value in self.encoder.state().items()}
         if self.clone is not None:
             tensors |= {f"clone.{name}": value for name, value in self.clone.state().items()}
         notes = _Notes(
@@ -197,6 +238,8 @@ class Learner:
             self.sac.load(_part(saved.tensors, "sac."))
             self.reward.load(_part(saved.tensors, "reward."))
             notes = msgspec.json.decode(saved.metadata.get("learner", "{}"), type=_Notes)
+            if self.encoder is not None:
+                self.encoder.load(_part(saved.tensors, "encoder."))
             if tensors := _part(saved.tensors, "clone."):
                 seed = seed_of(self.config.seed, Purpose.CLONE)
                 self.clone = ChunkedClone(self._obs_size, self._action_size, self.config.clone, seed)

@@ -30,6 +30,7 @@ from robot_rlhf.feedback.types import (
     derived_id,
 )
 from robot_rlhf.learning.turns import Turn, next_turn
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.rollout import (
     Policy,
     Recorder,
@@ -52,7 +53,7 @@ class LockstepSession:
 
     def __init__(self, run: RunFolder) -> None:
         self.run, self.config, self.store = run, run.config, run.store
-        self.env = TaskEnv(self.config.task, self.config.control_hz)
+        self.env = environment(self.config)
         self._side: TaskEnv | None = None
         try:
             self.study = Study(run, self.env.obs_size, self.env.axes)
@@ -106,6 +107,8 @@ class LockstepSession:
         study, watcher, schedule = self.study, self.study.watcher, self.config.schedule
         while True:
             online = study.count(Role.ONLINE)
+            if not self.learner.begun:
+                study.open_eyes()
             if online % schedule.episodes_per_fit == 0 or not self.learner.begun:
                 watcher.phase("cloning")
                 self.learner.clone_again(study.driven())
@@ -142,7 +145,7 @@ class LockstepSession:
 
     def _side_env(self) -> TaskEnv:
         if self._side is None:
-            self._side = TaskEnv(self.config.task, self.config.control_hz)
+            self._side = environment(self.config)
         return self._side
 
     def _event(self, id: int, *what: object) -> EventFields:
@@ -232,7 +235,8 @@ class LockstepSession:
         mark: bool | None = None
         with self.store.transaction():
             for one, recorder in stored:
-                self.store.add_episode(one, (np.array(recorder.reward, np.float32), recorder.success))
+                truth = np.array(recorder.reward, np.float32), recorder.success
+                self.store.add_episode(one, truth, recorder.pictures)
             self.store.book(activity, active_s, active_s, episode.id)
             if watched_s > active_s:
                 self.store.book("watching", 0.0, watched_s - active_s, episode.id)

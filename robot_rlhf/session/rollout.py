@@ -16,10 +16,11 @@ from robot_rlhf.feedback.types import Driver, OperatorInput, Press
 from robot_rlhf.session.drive import HANDBACK_S
 from robot_rlhf.session.phases import Signal, following
 from sim.env import EnvState, TaskEnv
+from sim.pictures import Pictures
 
 Float32 = NDArray[np.float32]
-Policy = Callable[[Float32], Float32]
-"""obs (n,) -> action (m,) in [-1, 1]."""
+Policy = Callable[[Float32, Pictures], Float32]
+"""(obs (n,), what cameras saw with it) -> action (m,) in [-1, 1]."""
 
 Outcome = tuple[Float32, float, bool, bool, dict[str, Any]]
 
@@ -34,9 +35,16 @@ class Recorder:
     proposed: list[Float32] = field(default_factory=list)
     driver: list[Driver] = field(default_factory=list)
     reward: list[float] = field(default_factory=list)
+    pictures: dict[str, list[bytes]] = field(default_factory=dict)  # camera -> what it saw with each of obs
     success: bool = False
     terminated: bool = False
     truncated: bool = False
+
+    @staticmethod
+    def begin(env: TaskEnv, obs: Float32) -> Recorder:
+        """A new episode, at its first observation."""
+        seen = {camera: [jpeg] for camera, jpeg in env.pictures.items()}
+        return Recorder([obs], [env.scene.pack()], pictures=seen)
 
     def step(self, env: TaskEnv, action: Float32, proposed: Float32 | None, driver: Driver) -> Float32:
         """Act, and write down what was executed. Returns the next observation."""
@@ -50,6 +58,8 @@ class Recorder:
         self.driver.append(driver)
         self.obs.append(obs)
         self.scenes.append(env.scene.pack())
+        for camera, jpeg in env.pictures.items():
+            self.pictures[camera].append(jpeg)
         self.reward.append(reward)
         self.success = bool(info["is_success"])
         return obs
@@ -101,7 +111,7 @@ def hand_action(given: OperatorInput, axes: int) -> Float32:
 def demonstrate(env: TaskEnv, operator: SimulatedOperator, seed: int) -> Recorder:
     """An episode that the operator drives until they stop recording or time is up."""
     obs, _ = env.reset(seed=seed)
-    recorder = Recorder([obs], [env.scene.pack()])
+    recorder = Recorder.begin(env, obs)
     axes = env.axes
     while not recorder.truncated and not operator.finished:
         recorder.step(env, hand_action(operator.watch(env.scene), axes), None, Driver.OPERATOR)
@@ -114,7 +124,7 @@ def supervise(
     """An episode that the policy, written down as `driver`, drives while the operator watches, takes over and
     presses."""
     obs, _ = env.reset(seed=seed)
-    recorder = Recorder([obs], [env.scene.pack()])
+    recorder = Recorder.begin(env, obs)
     axes = env.axes
     pause = max(1, round(HANDBACK_S * env.control_hz))
     phase, waited, began, state = Phase.POLICY, 0, 0, None
@@ -134,7 +144,7 @@ def supervise(
         elif phase is Phase.HOLD:
             waited += 1
             phase = following(phase, Signal.HELD) if waited >= pause else phase
-        proposed = policy(obs)
+        proposed = policy(obs, env.pictures)
         if phase is Phase.OPERATOR:
             obs = recorder.step(env, hand_action(given, axes), proposed, Driver.OPERATOR)
         elif phase is Phase.HOLD:
@@ -153,9 +163,9 @@ def counterfactual(side: TaskEnv, taken: TakenOver, policy: Policy) -> Recorder:
     if taken.state is None:
         raise ValueError("a takeover's first moment is not known: nobody can go back there")
     obs = side.restore(taken.state)
-    recorder = Recorder([obs], [side.scene.pack()])
+    recorder = Recorder.begin(side, obs)
     for _ in range(taken.length):
-        action = policy(obs)
+        action = policy(obs, side.pictures)
         obs = recorder.step(side, action, action, Driver.POLICY)
     return recorder
 
@@ -166,7 +176,7 @@ def noised_replay(
     """A demonstration's actions again from its start, a share `noise` of the time replaced by random
     ones held for a moment: a worse way to do the same (Brown et al. 2019, D-REX)."""
     obs, _ = side.reset(seed=seed)
-    recorder = Recorder([obs], [side.scene.pack()])
+    recorder = Recorder.begin(side, obs)
     axes = side.axes
     held = 0
     random = np.zeros(axes, dtype=np.float32)

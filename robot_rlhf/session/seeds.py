@@ -24,6 +24,7 @@ class Purpose(IntEnum):
     EVALUATION = 10
     CHUNKED = 11
     EXPLORE = 12
+    ENCODER = 13
 
 
 def generator(seed: int, purpose: Purpose, *key: int) -> np.random.Generator:

@@ -22,7 +22,7 @@ from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
 from robot_rlhf.learning.turns import Turn, next_turn
 from robot_rlhf.session.evaluation import Actor
-from robot_rlhf.session.learner import Learner, make_clone
+from robot_rlhf.session.learner import Learner
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator
 
@@ -62,10 +62,10 @@ class Study:
         """Whether judgements are of use: they serve the reward model alone."""
         self.learner = Learner(self.config, obs_size, action_size)
         self._asked: list[Query] = []
-        self.rebuild()
         saved = run.latest_checkpoint()
         if saved is not None:
             self.learner.load(saved)
+        self.rebuild()
 
     # -- what there is ---------------------------------------------------------------------------------
 
@@ -88,6 +88,8 @@ class Study:
     def ingest(self, episode: Episode, reward: Float32, mark: bool | None) -> None:
         """Hand an episode to the learner. `reward` (T,) is the task's own, for the mode that uses it."""
         failed = episode.role is Role.DEMONSTRATION and mark is False
+        if self.learner.encoder is not None:
+            episode = self.learner.encoder.as_seen(episode, self.store.pictures)
         given = reward if self.config.reward == "task" else None
         self.learner.ingest(episode, given, imitate=not failed)
 
@@ -138,7 +140,10 @@ class Study:
         learner, shown = self.learner, self.to_imitate()
         if learner.begun or not shown:
             return learner.policy(explore=False)
-        return make_clone(shown[0].obs.shape[1], shown[0].action.shape[1], shown, self.config)
+        if learner.encoder is not None:
+            self.open_eyes()
+            shown = self.to_imitate()
+        return learner.cloned(shown)
 
     @property
     def is_spent(self) -> bool:
@@ -148,8 +153,16 @@ class Study:
 
     # -- what is due -----------------------------------------------------------------------------------
 
+    def open_eyes(self) -> None:
+        """Where there are cameras, fit the encoder to the demonstrations so far."""
+        if self.learner.encoder is not None:
+            self.watcher.phase("learning to see")
+            self.learner.learn_to_see(self.to_imitate(), self.store.pictures)
+            self.rebuild()
+
     def begin(self) -> None:
         """Start the policy as a clone of the demonstrations."""
+        self.open_eyes()
         self.watcher.phase("cloning")
         self.learner.begin(self.to_imitate())
 

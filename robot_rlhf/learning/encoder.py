@@ -1,0 +1,274 @@
+"""Pictures as a few numbers, shared by policy, critics and reward model: what replaces the poses of things.
+
+A small convolution follows keypoints (spatial softmax, Levine et al. 2016), and a layer behind them learns
+to foretell what the arm will do and where it will be: in a few steps, and at the next thing that happens,
+when the gripper's command changes or the episode ends. Where an operator's hand will stop to close the
+gripper is where the thing lies, so what they drove says what to look at, with no pose known to anybody.
+Fitted once, to the operator's steps; from then on the numbers stay what they mean, are computed once a moment
+and kept in place of pictures, and all that learns does so at the speed that it has without cameras.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor, nn
+
+from robot_rlhf.feedback.episode import Episode, Float32
+from robot_rlhf.learning.cloning import SPEED_AXES, operator_runs
+from robot_rlhf.learning.encoder_config import EncoderConfig
+from robot_rlhf.learning.networks import Normaliser
+from robot_rlhf.learning.state import Tensors, check_fits, module_state
+
+Picture = NDArray[np.uint8]
+Seen = Callable[[int, str], Sequence[bytes]]
+"""(episode's id, camera) -> its JPEGs (T + 1), as `feedback.store.Store.pictures`."""
+
+_KERNEL, _STRIDE = 5, 2
+_SHARPNESS = 3.0  # of the softmax over a picture
+_CHANGES = 2.0  # what is foretold of the state, in its own units
+_FINE = 2.0  # what is foretold of the next event is also told through a tanh that saturates soon
+_AT_ONCE = 256  # pictures that are encoded together
+_MOST_MOMENTS = 20_000  # that a fit looks at; 25 KB each with two cameras of 64 pixels
+_LIKELY = 5.0  # a keypoint's activation where tanh tells it is there
+
+
+class Eye(nn.Module):
+    """One camera's keypoints: (B, 3, H, W) uint8 -> (B, 3 K), each one's column and row in [-1, 1], and how
+    surely it is there."""
+
+    def __init__(self, config: EncoderConfig) -> None:
+        super().__init__()
+        channels = config.channels
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, channels, _KERNEL, _STRIDE, _KERNEL // 2),
+            nn.ReLU(),
+            nn.Conv2d(channels, channels, 3, 1, 1),
+            nn.ReLU(),
+            nn.Conv2d(channels, config.keypoints, 1),
+        )
+
+    def forward(self, pictures: Tensor) -> Tensor:
+        maps = self.layers(pictures.float() / 255.0 - 0.5)
+        height, width = maps.shape[-2:]
+        flat = maps.flatten(2)
+        where = (flat * _SHARPNESS).softmax(-1).unflatten(-1, (height, width))
+        columns = (where.sum(2) * torch.linspace(-1.0, 1.0, width)).sum(-1)
+        rows = (where.sum(3) * torch.linspace(-1.0, 1.0, height)).sum(-1)
+        return torch.cat((columns, rows, torch.tanh(flat.amax(-1) / _LIKELY)), -1)
+
+
+@dataclass(frozen=True)
+class EncoderReport:
+    """How a fit went: the mean squared error of what is foretold, in variances of it, over the last tenth of
+    the steps; and the moments it was fitted to."""
+
+    error: float
+    moments: int
+
+
+class Encoder(nn.Module):
+    """(state (p,), pictures) -> observation (size,): the state, what is foretold from it and the pictures,
+    and the keypoints. Before `fit` all but the state is 0."""
+
+    _fitted: Tensor
+
+    def __init__(
+        self, state_size: int, action_size: int, cameras: Sequence[str], config: EncoderConfig, seed: int
+    ) -> None:
+        super().__init__()
+        self.config, self.cameras = config, tuple(cameras)
+        self._state_size, self._action_size = state_size, action_size
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self._eyes = nn.ModuleList(Eye(config) for _ in cameras)
+            keypoints = 3 * config.keypoints * len(cameras)
+            self._acts = config.chunk * action_size
+            self._foretold = (len(config.horizons) + 1) * state_size
+            self._layers = nn.Sequential(
+                nn.Linear(keypoints + state_size, config.hidden),
+                nn.LayerNorm(config.hidden),
+                nn.ReLU(),
+                nn.Linear(config.hidden, self._acts + self._foretold),
+            )
+        self._normaliser = Normaliser(state_size)
+        self.register_buffer("_fitted", torch.zeros((), dtype=torch.bool))
+        self.size = 2 * state_size + self._foretold + keypoints
+        """How many numbers an observation has."""
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether there is more to an observation than the state."""
+        return bool(self._fitted)
+
+    # -- what is seen ------------------------------------------------------------------------------------
+
+    def observe(self, state: Float32, pictures: Mapping[str, bytes]) -> Float32:
+        """The observation (size,) of a single moment. Raises ValueError for a camera that is missing and for
+        a picture that cannot be read."""
+        if missing := [name for name in self.cameras if name not in pictures]:
+            raise ValueError(
+                f"there is no picture of {', '.join(missing)} (of {', '.join(pictures) or 'no camera'})"
+            )
+        seen = np.stack([decode(pictures[name]) for name in self.cameras])[None]
+        return self._observations(state[None], seen)[0]
+
+    def as_seen(self, episode: Episode, seen: Seen) -> Episode:
+        """The episode with the observations (T + 1, size) that its states and pictures make."""
+        state = episode.obs[:, : self._state_size]
+        if self.is_fitted:
+            return replace(episode, obs=self._observations(state, self._pictures(episode.id, seen)))
+        blank = np.zeros((len(state), self.size - self._state_size), np.float32)
+        return replace(episode, obs=np.concatenate([state, blank], axis=1))
+
+    def _pictures(self, episode: int, seen: Seen) -> Picture:
+        """(T + 1, cameras, 3, H, W)."""
+        views = [np.stack([decode(jpeg) for jpeg in seen(episode, camera)]) for camera in self.cameras]
+        return np.stack(views, axis=1)
+
+    def _observations(self, state: Float32, pictures: Picture) -> Float32:
+        parts = []
+        with torch.no_grad():
+            for start in range(0, len(state), _AT_ONCE):
+                rows = torch.from_numpy(np.ascontiguousarray(state[start : start + _AT_ONCE]))
+                keypoints = self._keypoints(torch.from_numpy(pictures[start : start + _AT_ONCE]))
+                foretold = self._foretell(keypoints, self._normaliser(rows))[:, self._acts :]
+                fine = torch.tanh(_FINE * foretold[:, : self._state_size])
+                parts.append(torch.cat((rows, foretold, fine, keypoints), -1))
+        observations: Float32 = torch.cat(parts).numpy()
+        if not np.isfinite(observations).all():
+            raise FloatingPointError("the encoder gave an observation that is not finite")
+        return observations
+
+    def _keypoints(self, pictures: Tensor) -> Tensor:
+        """(B, cameras, 3, H, W) -> (B, 3 K cameras)."""
+        return torch.cat([eye(pictures[:, index]) for index, eye in enumerate(self._eyes)], -1)
+
+    def _foretell(self, keypoints: Tensor, normalised: Tensor) -> Tensor:
+        told: Tensor = self._layers(torch.cat((keypoints, normalised), -1))
+        return told
+
+    # -- learning to see ---------------------------------------------------------------------------------
+
+    def fit(self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator) -> EncoderReport:
+        """Learn to foretell what the operator did in these episodes, from what was seen. Once; raises
+        ValueError where they drove nothing."""
+        state, pictures, wanted = self._examples(episodes, seen, rng)
+        self._normaliser.fit(state.numpy())
+        normalised = self._normaliser(state)
+        config, errors = self.config, []
+        optimizer = torch.optim.AdamW(
+            self.parameters(), config.learning_rate, weight_decay=config.weight_decay
+        )
+        for step in range(config.steps):
+            share = step / config.steps
+            optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
+            rows = torch.from_numpy(rng.integers(0, len(state), config.batch_size))
+            noise = rng.standard_normal((len(rows), self._state_size), dtype=np.float32) * config.state_noise
+            shifted = _shifted(pictures[rows], config.shift_px, rng)
+            told = self._foretell(self._keypoints(shifted), normalised[rows] + torch.from_numpy(noise))
+            error = (told - wanted[rows]).square()
+            loss = 0.5 * error[:, : self._acts].mean() + error[:, self._acts :].mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            errors.append(loss.item())
+        if not all(map(math.isfinite, errors)):
+            raise FloatingPointError("learning to see diverged")
+        self._fitted.fill_(True)
+        return EncoderReport(float(np.mean(errors[-max(1, config.steps // 10) :])), len(state))
+
+    def _examples(
+        self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """States (N, p), pictures (N, cameras, 3, H, W) and what is to be foretold (N, acts + foretold)."""
+        chosen = [(episode, run) for episode in episodes for run in operator_runs(episode)]
+        moments = sum(run.stop - run.start for _, run in chosen)
+        if moments == 0:
+            raise ValueError(
+                "nothing to learn to see from: in no step of these episodes did the operator drive"
+            )
+        kept = np.ones(moments, np.bool_)
+        if moments > _MOST_MOMENTS:
+            kept[:] = False
+            kept[rng.choice(moments, _MOST_MOMENTS, replace=False)] = True
+        state, pictures, wanted, at = [], [], [], 0
+        for episode, run in chosen:
+            length = run.stop - run.start
+            rows, at = kept[at : at + length], at + length
+            if rows.any():
+                state.append(episode.obs[run, : self._state_size][rows])
+                pictures.append(self._pictures(episode.id, seen)[run][rows])
+                wanted.append(self._to_foretell(episode, run)[rows])
+        return (
+            torch.from_numpy(np.concatenate(state)),
+            torch.from_numpy(np.concatenate(pictures)),
+            torch.from_numpy(np.concatenate(wanted)),
+        )
+
+    def _to_foretell(self, episode: Episode, run: slice) -> Float32:
+        """(run, acts + foretold): the next actions, how the state changes to the next event, and how it does
+        in so many steps; what goes on beyond the run's end is as at its end."""
+        action = episode.action[run]
+        state = episode.obs[run.start : run.stop + 1, : self._state_size]
+        steps, now = len(action), np.arange(len(action))
+        ahead = np.minimum(now[:, None] + np.arange(self.config.chunk), steps - 1)
+        chunks = action[ahead].reshape(steps, -1)
+        reached = [
+            next_events(action),
+            *(np.minimum(now + horizon, steps) for horizon in self.config.horizons),
+        ]
+        changes = [_CHANGES * (state[then] - state[:-1]) for then in reached]
+        return np.concatenate([chunks, *changes], axis=1)
+
+    # -- kept --------------------------------------------------------------------------------------------
+
+    def state(self) -> Tensors:
+        """Copies of all that it learned, as named tensors."""
+        return module_state(self)
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` returned. Raises CheckpointError naming a tensor that does not fit."""
+        check_fits(self.state_dict(), state, "encoder")
+        self.load_state_dict(dict(state))
+
+
+def next_events(action: Float32) -> NDArray[np.int64]:
+    """(T, m) consecutive actions -> (T,) the state's index at the next event: the step at which the gripper
+    is told something else, or the end, T."""
+    gripper = np.sign(action[:, SPEED_AXES:])
+    changes = np.flatnonzero((gripper[1:] != gripper[:-1]).any(axis=1)) + 1
+    events = np.append(changes, len(action))
+    return np.asarray(events[np.searchsorted(events, np.arange(len(action)), side="right")], np.int64)
+
+
+def decode(jpeg: bytes) -> Picture:
+    """A JPEG as (3, height, width). Raises ValueError where it is none."""
+    try:
+        picture = Image.open(io.BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
+    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
+        raise ValueError(f"a picture cannot be read: {error}") from error
+    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
+
+
+def _shifted(pictures: Tensor, most: int, rng: np.random.Generator) -> Tensor:
+    """Each moment's pictures (B, cameras, 3, H, W) moved by up to `most` pixels, each camera's its own way,
+    with the edge drawn out (Kostrikov et al. 2021, DrQ)."""
+    if most == 0:
+        return pictures
+    batch, cameras, _, height, width = pictures.shape
+    flat = pictures.flatten(0, 1)
+    padded = F.pad(flat.float(), (most,) * 4, mode="replicate").to(torch.uint8)
+    top, left = torch.from_numpy(rng.integers(0, 2 * most + 1, (2, batch * cameras)))
+    rows = (top[:, None] + torch.arange(height))[:, None, :, None]
+    columns = (left[:, None] + torch.arange(width))[:, None, None, :]
+    which = torch.arange(batch * cameras)[:, None, None, None]
+    return padded[which, torch.arange(3)[None, :, None, None], rows, columns].unflatten(0, (batch, cameras))

@@ -1,0 +1,45 @@
+"""Settings of the encoder of pictures. Imports nothing heavy, so that --help is instant."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """How pictures become numbers that policy and reward model learn from."""
+
+    keypoints: int = 8
+    """Places that are followed in each camera's pictures."""
+    channels: int = 16
+    """Of the convolutions."""
+    hidden: int = 64
+    """Width of the layer that foretells from keypoints and state."""
+    horizons: tuple[int, ...] = (3, 6, 12)
+    """How many steps ahead the arm's own state is foretold."""
+    chunk: int = 10
+    """How many of the operator's next actions are foretold."""
+    steps: int = 600
+    """Gradient steps of a fit."""
+    batch_size: int = 64
+    """Moments in each."""
+    learning_rate: float = 2e-3
+    """Of AdamW, falling to 0 along a cosine."""
+    weight_decay: float = 1e-2
+    """Of AdamW."""
+    shift_px: int = 2
+    """Pictures are shifted at random by up to so many pixels while it is fitted."""
+    state_noise: float = 0.05
+    """Noise on the arm's state while it is fitted, in its standard deviations."""
+
+    def __post_init__(self) -> None:
+        for name in ("keypoints", "channels", "hidden", "chunk", "steps", "batch_size"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"encoder.{name} is {getattr(self, name)}: it must be at least 1")
+        if not self.horizons or min(self.horizons) < 1:
+            raise ValueError(f"encoder.horizons is {self.horizons}: name at least one, none below 1")
+        if self.learning_rate <= 0.0:
+            raise ValueError(f"encoder.learning_rate is {self.learning_rate}: it must be positive")
+        for name in ("weight_decay", "shift_px", "state_noise"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"encoder.{name} is {getattr(self, name)}: it must not be negative")
