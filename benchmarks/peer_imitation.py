@@ -128,7 +128,7 @@ def compared(run: Path, peer: Path, pairs: int, starts: int, seed: int) -> list[
     from robot_rlhf.feedback.types import Outcome
     from robot_rlhf.learning.cloning import moving_steps
     from robot_rlhf.session.evaluation import Actor, evaluate
-    from robot_rlhf.session.learner import make_clone
+    from robot_rlhf.session.learner import Driving, make_clone
     from robot_rlhf.session.run_folder import DATABASE, read_config
     from sim.env import TaskEnv
 
@@ -149,8 +149,8 @@ def compared(run: Path, peer: Path, pairs: int, starts: int, seed: int) -> list[
     data |= asked.arrays
     theirs = _by(peer, data, seed)
     ours = make_clone(data["obs"].shape[1], data["action"].shape[1], shown, config)
-    actors: dict[str, Actor] = {"ours, in chunks": ours}
-    actors |= {f"imitation, {name}": Layers(theirs, name) for name in WIDTHS}
+    actors: dict[str, Actor] = {"ours, in chunks": Driving(ours)}
+    actors |= {f"imitation, {name}": Driving(Layers(theirs, name)) for name in WIDTHS}
     rows: list[dict[str, Any]] = []
     env = TaskEnv(config.task, config.control_hz, end_on_success=True)
     for who, actor in actors.items():

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.session.evaluation import Actor
+from robot_rlhf.session.learner import Driving
 from robot_rlhf.session.seeds import Purpose, seed_of
 from sim.env import SPEED_M_S, TaskEnv
 
@@ -81,7 +82,7 @@ def main() -> None:
             parser.error(f"{run} is no pick_cube run with a clone")
         actors: dict[str, Actor] = {
             "policy": learner.policy(explore=False),
-            "clone": copy.copy(learner.clone),
+            "clone": Driving(copy.copy(learner.clone), learner.encoder),
         }
         for who, actor in actors.items():
             fresh, missed = [], []

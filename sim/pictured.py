@@ -30,7 +30,7 @@ class PicturedEnv(gymnasium.ObservationWrapper[Observation, Float32, Float32]):
         spaces: dict[str, gymnasium.Space[Any]] = {STATE: env.observation_space}
         for camera, picture in decoded(env).items():
             spaces[camera] = Box(0, 255, picture.shape, np.uint8)
-        self.observation_space = Dict(spaces)
+        self.observation_space = Dict(spaces)  # type: ignore[assignment]  # its own type is Dict[Any]
 
     def observation(self, observation: Float32) -> Observation:
         return {STATE: observation, **decoded(self._pictured)}

@@ -124,8 +124,8 @@ class Task(Protocol):
 
 def proprioception(scene: Scene, with_gripper: bool) -> NDArray[np.float32]:
     """What an arm knows of itself at a moment, (..., 6) or (..., 8) float32 of about unit size: its tool's
-    place and velocity, and with a gripper its opening and the one that is wanted. What a policy with cameras gets
-    beside their pictures, whatever the task."""
+    place and velocity, and with a gripper its opening and the one that is wanted. What a policy with cameras
+    gets beside their pictures, whatever the task."""
     columns = [(scene.tool_pos_m - np.array([0.5, 0.0, 0.15])) * 5, scene.tool_vel_m_s * 5]
     if with_gripper:
         columns.append(np.stack([scene.gripper * 2 - 1, scene.gripper_target * 2 - 1], axis=-1))

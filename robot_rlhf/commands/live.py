@@ -126,6 +126,8 @@ def _chosen(
         learner = read_learner(path)[1]
         if learner is not None and learner.reward.version > 0:
             reward = learner.reward
+            with Store.open_readonly(path / DATABASE) as store:
+                known = {id: learner.as_seen(episode, store.pictures) for id, episode in known.items()}
             compare = lambda left, right: reward.pair_information(left, right, known)  # noqa: E731
     rng = generator(config.seed, Purpose.QUERY, 10**6 + len(asked))
 

@@ -234,7 +234,8 @@ class LiveLearner:
             return
         rng = generator(self._config.seed, Purpose.EXPLORE, job.episode) if job.explores else None
         moment = TakenOver(0, job.length, job.state)
-        recorder = counterfactual(self._env, moment, snapshot.begin(rng).act)
+        acting = snapshot.begin(rng)
+        recorder = counterfactual(self._env, moment, lambda obs, _: acting.act(obs))
         self._answer(job.job, [(job.episode, job.seed, recorder)])
         self._rollout_s += time.monotonic() - began
 

@@ -19,7 +19,7 @@ from tyro.conf import Positional
 from robot_rlhf.commands.arguments import COMMANDS, Command, Evaluate, Keys, Label, Record, Teleop, Train
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.session.config import RunConfig
-from robot_rlhf.session.presets import live_preset, preset
+from robot_rlhf.session.presets import live_preset, preset, with_cameras
 from robot_rlhf.session.run_folder import RunFolder, load_config, read_config
 from sim.task import BARE, make_task
 
@@ -82,7 +82,7 @@ def flag(name: str) -> str:
 def _starting_point(words: Sequence[str]) -> RunConfig:
     """The settings that flags are laid over: the task's own, and over those the --config file's."""
     scan = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for name in ("--task", "--config", "--operator", "--robot"):
+    for name in ("--task", "--config", "--operator", "--robot", "--cameras"):
         scan.add_argument(name, nargs="?")
     given, _ = scan.parse_known_args(list(words))
     file = None if given.config is None else Path(given.config)
@@ -90,6 +90,8 @@ def _starting_point(words: Sequence[str]) -> RunConfig:
     window = words[0] == "demo" and "--headless" not in words and has_display()
     by_hand = (given.operator or ("console" if window or given.robot else loaded.operator)) == "console"
     base = (live_preset if by_hand else preset)(_valid_task(given.task or loaded.task))
+    if given.cameras or loaded.cameras:
+        base = with_cameras(base)
     return base if file is None else _overlaid(base, file)
 
 

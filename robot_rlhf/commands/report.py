@@ -30,6 +30,8 @@ def write_run_report(run: Path) -> Path:
     config, learner = read_learner(run)
     with Store.open_readonly(run / DATABASE) as store, store.transaction():
         episodes = [e for e in store.episodes() if e.role is not Role.COUNTERFACTUAL]
+        if learner is not None:
+            episodes = [learner.as_seen(episode, store.pictures) for episode in episodes]
         marks = {e.episode: e.success for e in store.feedback({Kind.OUTCOMES}) if isinstance(e, Outcome)}
     fitted = learner is not None and learner.reward.version > 0
     returns = predicted_returns(learner.reward, episodes) if learner is not None and fitted else {}

@@ -11,6 +11,8 @@ from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
 from robot_rlhf.learning.reward_config import RewardConfig
+from sim.pictures import CAMERA_PX, SIZES_PX
+from sim.viewpoint import viewpoint_named
 
 ALL_KINDS = ",".join(kind.value for kind in Kind)
 
@@ -104,7 +106,7 @@ class RunConfig:
     cameras: str = ""
     """What the policy sees with, comma-separated, instead of being told where things are: front, side, top,
     wrist or corner; in lockstep."""
-    camera_px: int = 64
+    camera_px: int = CAMERA_PX
     """How wide and high their pictures are."""
     control_hz: float = 10.0
     """Policy steps a second."""
@@ -161,6 +163,13 @@ class RunConfig:
             raise ValueError("--policy clone runs in lockstep only: leave --live and --operator console out")
         if self.policy == "clone" and Kind.DEMONSTRATIONS not in kinds:
             raise ValueError("--policy clone needs demonstrations among the kinds of feedback")
+        cameras = self.camera_names
+        for camera in cameras:
+            viewpoint_named(camera)
+        if len(set(cameras)) < len(cameras):
+            raise ValueError(f"cameras are {self.cameras}: name each once")
+        if not SIZES_PX[0] <= self.camera_px <= SIZES_PX[1]:
+            raise ValueError(f"camera_px is {self.camera_px}: it must be from {SIZES_PX[0]} to {SIZES_PX[1]}")
         if self.cameras and self.in_real_time:
             raise ValueError("--cameras is for lockstep so far: leave --live and --operator console out")
         if self.cameras and Kind.DEMONSTRATIONS not in kinds:

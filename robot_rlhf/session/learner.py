@@ -6,6 +6,7 @@ import copy
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import msgspec
 import numpy as np
@@ -66,11 +67,19 @@ class CorrectedClone:
         return self._sac.act(obs, base, deterministic=not self._explore, averaged=not self._explore)
 
 
-class Driving:
-    """A policy at work: a clone, corrected or not, given the observation as it is, or where there are cameras
-    what the encoder makes of it and of their pictures."""
+class Blind(Protocol):
+    """A policy that is given observations as they are learned from."""
 
-    def __init__(self, policy: CorrectedClone | ChunkedClone, encoder: Encoder | None) -> None:
+    def reset(self) -> None: ...
+
+    def act(self, obs: Float32) -> Float32: ...
+
+
+class Driving:
+    """A policy at work, given the environment's observation as it is, or where there are cameras what the
+    encoder makes of it and of their pictures."""
+
+    def __init__(self, policy: Blind, encoder: Encoder | None = None) -> None:
         self._policy, self._encoder = policy, encoder
 
     def reset(self) -> None:
@@ -128,6 +137,10 @@ class Learner:
         """A clone of what the operator drove in these episodes, on its own. Raises ValueError where that is
         nothing."""
         return Driving(make_clone(self._obs_size, self._action_size, episodes, self.config), self.encoder)
+
+    def as_seen(self, episode: Episode, seen: Seen) -> Episode:
+        """A stored episode with the observations that are learned from."""
+        return episode if self.encoder is None else self.encoder.as_seen(episode, seen)
 
     def learn_to_see(self, episodes: Sequence[Episode], seen: Seen) -> None:
         """Fit the encoder to what the operator drove in these episodes; all must be told of anew after it."""

@@ -7,6 +7,8 @@ from dataclasses import replace
 from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
+_SEEING_DEMONSTRATIONS = 30
+
 
 def preset(task: str) -> RunConfig:
     """The tuned config of a task, whatever its style; a task without one gets the defaults."""
@@ -21,6 +23,12 @@ def preset(task: str) -> RunConfig:
         schedule, clone = ScheduleConfig(demonstrations=15), CloneConfig(anew_at=60)
         return RunConfig(task=task, schedule=schedule, clone=clone)
     return RunConfig(task=task)
+
+
+def with_cameras(config: RunConfig) -> RunConfig:
+    """The same for a policy that sees: things are found in pictures from more demonstrations than it takes to
+    imitate what is told of them."""
+    return replace(config, schedule=replace(config.schedule, demonstrations=_SEEING_DEMONSTRATIONS))
 
 
 def live_preset(task: str) -> RunConfig:

@@ -88,8 +88,7 @@ class Study:
     def ingest(self, episode: Episode, reward: Float32, mark: bool | None) -> None:
         """Hand an episode to the learner. `reward` (T,) is the task's own, for the mode that uses it."""
         failed = episode.role is Role.DEMONSTRATION and mark is False
-        if self.learner.encoder is not None:
-            episode = self.learner.encoder.as_seen(episode, self.store.pictures)
+        episode = self.learner.as_seen(episode, self.store.pictures)
         given = reward if self.config.reward == "task" else None
         self.learner.ingest(episode, given, imitate=not failed)
 

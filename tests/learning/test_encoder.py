@@ -159,4 +159,4 @@ def test_the_next_event_is_the_grippers_next_change_or_the_end(
 def test_nonsense_settings_are_refused_by_name() -> None:
     for wrong in ({"keypoints": 0}, {"horizons": ()}, {"learning_rate": 0.0}, {"shift_px": -1}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            EncoderConfig(**wrong)  # type: ignore[arg-type]
+            EncoderConfig(**wrong)

@@ -23,6 +23,7 @@ from robot_rlhf.session.rollout import (
     supervise,
 )
 from sim.env import SPEED_M_S, TaskEnv
+from sim.pictures import Pictures
 
 Policy = Callable[[Float32], Float32]
 PAUSE = round(HANDBACK_S * 10)
@@ -68,7 +69,7 @@ LEFTWARDS = np.array([0.0, 0.4, 0.1, 1.0], np.float32)
 PUSHING = np.array([1.0, 1.0, 1.0, -1.0], np.float32)
 
 
-def leftwards(obs: Float32) -> Float32:
+def leftwards(obs: Float32, seen: Pictures) -> Float32:
     return LEFTWARDS
 
 
@@ -149,7 +150,7 @@ def test_a_policy_that_had_done_the_same_would_have_come_to_the_same_to_the_bit(
     rollout = supervise(env, leftwards, scripted((WATCH, 8), (PUSH, 6), (WATCH, 1)), seed=1)
     (taken,) = rollout.takeovers
     span = slice(taken.start, taken.start + taken.length + 1)
-    other = counterfactual(side, taken, lambda obs: PUSHING)
+    other = counterfactual(side, taken, lambda obs, seen: PUSHING)
     np.testing.assert_array_equal(other.scenes, rollout.recorder.scenes[span])
     np.testing.assert_array_equal(other.obs, rollout.recorder.obs[span])
 
@@ -162,7 +163,7 @@ def test_keeping_states_for_counterfactuals_changes_nothing_of_the_episode(
     asked = iter(
         [LEFTWARDS] * 8 + [PUSHING] * 6 + [np.zeros(4, np.float32)] * PAUSE + [LEFTWARDS] * side.horizon
     )
-    alone = supervise(side, lambda obs: next(asked), scripted((WATCH, 1)), seed=1)
+    alone = supervise(side, lambda obs, seen: next(asked), scripted((WATCH, 1)), seed=1)
     np.testing.assert_array_equal(alone.recorder.scenes, rollout.recorder.scenes)
 
 
