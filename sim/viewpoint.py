@@ -60,8 +60,8 @@ VIEWPOINTS = {
     view.name: view
     for view in (
         CORNER,
-        Viewpoint("front", (0.48, 0.0, 0.12), 0.95, 90.0, -40.0),
-        Viewpoint("side", (0.45, 0.0, 0.20), 1.15, 0.0, -15.0),
+        Viewpoint("front", (0.48, 0.0, 0.16), 0.95, 115.0, -30.0, 36.0),
+        Viewpoint("side", (0.48, 0.0, 0.16), 0.95, 15.0, -20.0, 36.0),
         Viewpoint("top", (0.50, 0.0, 0.05), 1.2, -90.0, -89.0),
         Viewpoint("wrist", (0.02, 0.0, 0.04), 0.20, 90.0, 60.0, 75.0, on_tool=True),
     )
