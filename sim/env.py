@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from hardware.robot import Applied, Command, Source
 from hardware.scene import JOINTS, Scene
+from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
 from sim.task import SUCCESS_HOLD_S, Task, make_task
 from sim.world import SimState
@@ -52,10 +53,11 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         control_hz: float = 10.0,
         end_on_success: bool = False,
         cell: Cell | None = None,
+        arm: str = "panda",
     ) -> None:
-        """`cell`, which is closed with the environment, is by default one that is simulated here."""
+        """`cell`, closed with the environment, is by default one that is simulated here, with `arm`."""
         self.task = make_task(task) if isinstance(task, str) else task
-        self.cell = SimCell(self.task.props) if cell is None else cell
+        self.cell = SimCell(self.task.props, make_arm(arm)) if cell is None else cell
         self.robot = self.cell.robot
         self.control_hz = control_hz
         self.end_on_success = end_on_success

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import Result, evaluate
 from robot_rlhf.session.learner import make_clone
 from robot_rlhf.session.study import Study
-from sim.env import TaskEnv
 
 
 def evaluate_clone(study: Study, episodes: int) -> Result | None:
@@ -13,7 +13,7 @@ def evaluate_clone(study: Study, episodes: int) -> Result | None:
     demonstrations, config = study.to_imitate(), study.config
     if not demonstrations:
         return None
-    env = TaskEnv(config.task, config.control_hz, end_on_success=True)
+    env = environment(config, end_on_success=True)
     clone = make_clone(env.obs_size, env.axes, demonstrations, config)
     result = evaluate(env, clone, episodes, config.seed)
     env.close()

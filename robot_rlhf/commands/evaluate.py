@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -14,6 +15,8 @@ from robot_rlhf.commands.served import served
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.report.statistics import wilson
+from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import Actor, Float32, evaluate
 from robot_rlhf.session.presets import preset
 from robot_rlhf.session.rollout import hand_action
@@ -51,13 +54,15 @@ def evaluate_trained(
     if learner is None:
         raise RunError(f"{run} has no checkpoint yet: let it train for longer, or --resume it")
     torch.set_num_threads(config.threads)
-    env = _env(config.task, config.control_hz, robot, key)
+    env = _env(config, robot, key)
     return _evaluate(env, learner.policy(explore=False), episodes, seed)
 
 
-def _env(task: str, control_hz: float, robot: str, key: Path | None) -> TaskEnv:
-    advice = f"evaluate on a simulated arm before its things, robot-host --driver sim --option task={task}"
-    cell = served(make_task(task), robot, "", key, advice)
+def _env(config: RunConfig, robot: str, key: Path | None) -> TaskEnv:
+    advice = (
+        f"evaluate on a simulated arm before its things, robot-host --driver sim --option task={config.task}"
+    )
+    cell = served(make_task(config.task), robot, "", key, advice)
     if cell is not None:
         if cell.needs_a_person or not cell.lays_out:
             cell.close()
@@ -66,15 +71,15 @@ def _env(task: str, control_hz: float, robot: str, key: Path | None) -> TaskEnv:
                 f"{cell.robot.spec.name} {why}: have the policy judged in a session, robot-rlhf train --robot"
             )
         cell.arm()
-    return TaskEnv(task, control_hz, end_on_success=True, cell=cell)
+    return environment(config, end_on_success=True, cell=cell)
 
 
 def evaluate_expert(
-    task: str, episodes: int, seed: int, robot: str = "", key: Path | None = None
+    task: str, episodes: int, seed: int, robot: str = "", key: Path | None = None, *, arm: str = "panda"
 ) -> Evaluation:
     """The task's scripted expert, driven by ideal hands: what the task allows. The rest as
     `evaluate_trained`."""
-    env = _env(task, preset(task).control_hz, robot, key)
+    env = _env(replace(preset(task), arm=arm), robot, key)
     return _evaluate(env, ExpertActor(env), episodes, seed)
 
 

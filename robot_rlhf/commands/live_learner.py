@@ -30,13 +30,13 @@ from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.metrics import Candidate, MetricsLog
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.session import learner_messages as lm
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import Result
 from robot_rlhf.session.learner_link import ADDRESS, MAX_BYTES, SESSION, TOKEN
 from robot_rlhf.session.rollout import Recorder, TakenOver, counterfactual, noised_replay
 from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
 from robot_rlhf.session.seeds import Purpose, generator
 from robot_rlhf.session.study import Study
-from sim.env import TaskEnv
 
 NICENESS = 10
 ROLLOUT_SHARE, ROLLOUT_START_S = 0.1, 5.0
@@ -55,7 +55,7 @@ class LiveLearner:
 
     def __init__(self, run: RunFolder, line: Client[lm.ToLearner], token: str) -> None:
         self._run, self._config = run, run.config
-        self._env = TaskEnv(run.config.task, run.config.control_hz)
+        self._env = environment(run.config)
         self._study = Study(run, self._env.obs_size, self._env.axes)
         gc.freeze()  # a long run's episodes are here for good: no search through them shall hold up a pair
         self._line = line

@@ -26,6 +26,7 @@ from robot_rlhf.report.metrics import (
 )
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.summary import RewardSummary
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import Result, evaluate
 from robot_rlhf.session.learner import Learner
 from robot_rlhf.session.run_folder import RunError
@@ -192,7 +193,7 @@ class Onlooker(Watcher):
                 self.record("policy", result, final)
             return result
         if self._env is None:
-            self._env = TaskEnv(study.config.task, study.config.control_hz, end_on_success=True)
+            self._env = environment(study.config, end_on_success=True)
         self.phase("evaluating")
         result = evaluate(self._env, study.deployed(), episodes, study.config.seed, stream)
         self.record("policy", result, final)

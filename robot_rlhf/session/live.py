@@ -25,11 +25,12 @@ from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.course import FINISHED, Course
 from robot_rlhf.session.desk import Answer, Desk
 from robot_rlhf.session.drive import Drive
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.learner_link import LearnerLink
 from robot_rlhf.session.pace import Pace
 from robot_rlhf.session.stream import Console, Stream
 from sim.cell import Cell
-from sim.env import SPEED_M_S, TaskEnv
+from sim.env import SPEED_M_S
 
 _LOST_NS = 500_000_000  # an episode ends when nothing was known of the arm for so long
 _MOMENT_NS = 20_000_000
@@ -58,7 +59,7 @@ class LiveSession:
         default simulated here; it is closed with the session."""
         self.config, self.stream, self.desk, self.learner = config, stream, desk, learner
         self.name = name
-        self.env = TaskEnv(config.task, config.control_hz, cell=cell)
+        self.env = environment(config, cell=cell)
         self.pace = Pace(self.env, config.control_hz)
         self._now = time.monotonic_ns()
         self.drive = Drive(self.env, Phase.HOLD, self._now)

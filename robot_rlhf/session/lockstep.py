@@ -30,6 +30,7 @@ from robot_rlhf.feedback.types import (
     derived_id,
 )
 from robot_rlhf.learning.turns import Turn, next_turn
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.rollout import (
     Policy,
     Recorder,
@@ -52,7 +53,7 @@ class LockstepSession:
 
     def __init__(self, run: RunFolder) -> None:
         self.run, self.config, self.store = run, run.config, run.store
-        self.env = TaskEnv(self.config.task, self.config.control_hz)
+        self.env = environment(self.config)
         self._side: TaskEnv | None = None
         try:
             self.study = Study(run, self.env.obs_size, self.env.axes)
@@ -142,7 +143,7 @@ class LockstepSession:
 
     def _side_env(self) -> TaskEnv:
         if self._side is None:
-            self._side = TaskEnv(self.config.task, self.config.control_hz)
+            self._side = environment(self.config)
         return self._side
 
     def _event(self, id: int, *what: object) -> EventFields:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from hardware.scene import Scene
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.session.rollout import hand_action
-from sim.arm import PANDA_SPEC
+from sim.arms.panda import PANDA_SPEC
 from sim.env import SPEED_M_S, TaskEnv
 from sim.task import SUCCESS_HOLD_S, TASKS, Layout, Task, Waypoint, make_task
 
