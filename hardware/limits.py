@@ -47,20 +47,21 @@ def limit(
     acceleration = spec.max_acceleration_m_s2
     turn_acceleration = acceleration * spec.max_turn_rad_s / spec.max_speed_m_s
 
-    speed_cut = _shorten(command.twist[:3], spec.max_speed_m_s)
-    turn_cut = _shorten(command.twist[3:], spec.max_turn_rad_s)
-    wall_cut = np.clip(speed_cut, slowest, fastest)
-    velocity_before = np.clip(_shorten(before[:3], spec.max_speed_m_s), slowest, fastest)
+    asked, asked_turn = command.twist[:3], command.twist[3:]
+    speed_cut = _shorten(asked, spec.max_speed_m_s)
+    turn_cut = _shorten(asked_turn, spec.max_turn_rad_s)
+    wall_cut = _between(slowest, speed_cut, fastest)
+    velocity_before = _between(slowest, _shorten(before[:3], spec.max_speed_m_s), fastest)
     turn_before = _shorten(before[3:], spec.max_turn_rad_s)
-    velocity = np.clip(_approach(velocity_before, wall_cut, acceleration * dt_s), slowest, fastest)
+    velocity = _between(slowest, _approach(velocity_before, wall_cut, acceleration * dt_s), fastest)
     turn = _approach(turn_before, turn_cut, turn_acceleration * dt_s)
     gripper = command.gripper if spec.gripper else 0.0
 
     acted = {
-        Limit.SPEED: not np.array_equal(speed_cut, command.twist[:3]),
-        Limit.TURN: not np.array_equal(turn_cut, command.twist[3:]),
-        Limit.WORKSPACE: not np.array_equal(wall_cut, speed_cut),
-        Limit.ACCELERATION: not (np.array_equal(velocity, wall_cut) and np.array_equal(turn, turn_cut)),
+        Limit.SPEED: speed_cut is not asked,
+        Limit.TURN: turn_cut is not asked_turn,
+        Limit.WORKSPACE: (wall_cut != speed_cut).any(),
+        Limit.ACCELERATION: (velocity != wall_cut).any() or (turn != turn_cut).any(),
         Limit.GRIPPER: gripper != command.gripper,
     }
     limits = tuple(name for name, did in acted.items() if did)
@@ -90,14 +91,19 @@ def _axis_speeds(tool_pos_m: Vector, spec: RobotSpec, dt_s: float) -> tuple[Vect
     return -speed[0], speed[1]
 
 
+def _between(low: Vector, wanted: Vector, high: Vector) -> Vector:
+    """As `np.clip`, several times as fast on three numbers."""
+    return np.minimum(np.maximum(wanted, low), high)
+
+
 def _shorten(wanted: Vector, longest: float) -> Vector:
     """`wanted`, or where it is longer than `longest` the vector of that length in its direction."""
-    length = math.hypot(*wanted)
+    length = math.hypot(*wanted.tolist())
     return wanted if length <= longest * (1.0 + _ROUNDING) else wanted * (longest / length)
 
 
 def _approach(before: Vector, wanted: Vector, step: float) -> Vector:
     """`wanted` if it lies within `step` of `before`, otherwise the point `step` closer to it."""
     change = wanted - before
-    distance = math.hypot(*change)
+    distance = math.hypot(*change.tolist())
     return wanted if distance <= step * (1.0 + _ROUNDING) else before + change * (step / distance)

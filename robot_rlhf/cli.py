@@ -272,7 +272,12 @@ def _evaluate(command: Evaluate) -> Evaluation:
                 command.run, command.episodes, command.seed, command.robot, command.robot_key
             )
         return evaluate_expert(
-            str(command.task), command.episodes, command.seed, command.robot, command.robot_key
+            str(command.task),
+            command.episodes,
+            command.seed,
+            command.robot,
+            command.robot_key,
+            arm=command.arm or "panda",
         )
 
 

@@ -1,4 +1,4 @@
-"""A Franka Panda in a `World`, driven by tool velocities: one more `Robot`.
+"""A simulated arm in a `World`, driven by tool velocities: one more `Robot`.
 
 Resolved-rate control: at 50 Hz, and at once when the command changes, the commanded twist plus a
 correction towards the integrated tool pose goes through the damped pseudo-inverse of the Jacobian
@@ -8,6 +8,7 @@ velocity motors.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,42 +17,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.limits import limit
-from hardware.robot import Applied, Command, Limit, RobotError, RobotSpec, RobotState, SafeState, Source
+from hardware.robot import Applied, Command, Limit, RobotError, RobotSpec, RobotState, Source
+from sim.arms.model import ArmModel
+from sim.arms.panda import PANDA
 from sim.bullet import pybullet
 from sim.world import TIMESTEP_NS, World
 
 Array = NDArray[np.float64]
 
-HOME_RAD = np.array([0.0, -0.30, 0.0, -2.40, 0.0, 2.10, 0.785398])
-TOOL_LINK = 11
-FINGERS = (9, 10)
-FINGER_OPEN_M = 0.04
-_TORQUE_NM = np.array([87.0, 87, 87, 87, 12, 12, 12])
 _GRIP_N = 30.0
 _GRIP_SPEED_M_S = 0.1
 _EVERY = 4  # physics steps between two control updates
 _PULL = 10.0  # 1/s, correction towards the integrated pose
+_HOMING = 0.5  # 1/s, of the null space towards the home posture
 _DAMPING = 1e-4 * np.eye(6)
+_NOWHERE, _AT_REST = [0.0] * 3, (0.0,) * 6
 _SLACK_M = 0.01  # the integrated pose never runs further ahead than this (a push against a wall)
-
-PANDA_SPEC = RobotSpec(
-    name="panda",
-    joint_names=tuple(f"panda_joint{i}" for i in range(1, 8)),
-    joint_low_rad=np.array([-2.8973, -1.7628, -2.8973, -3.0718, -2.8973, -0.0175, -2.8973]),
-    joint_high_rad=np.array([2.8973, 1.7628, 2.8973, -0.0698, 2.8973, 3.7525, 2.8973]),
-    joint_speed_limit_rad_s=np.array([2.175, 2.175, 2.175, 2.175, 2.61, 2.61, 2.61]),
-    workspace_low_m=np.array([0.25, -0.35, 0.01]),  # lower, the fingertips press on the table and jam
-    workspace_high_m=np.array([0.75, 0.35, 0.50]),
-    max_speed_m_s=0.25,
-    max_turn_rad_s=1.0,
-    max_acceleration_m_s2=3.0,
-    control_hz=10.0,
-    gripper=True,
-    safe_state=SafeState.HOLD,
-    simulated=True,
-    home_m=np.array([0.45, 0.0, 0.22]),
-    looks="panda",
-)
 
 
 class _InForce(msgspec.Struct, frozen=True):
@@ -81,21 +62,30 @@ class _Memory(msgspec.Struct, frozen=True):
 
 
 class SimArm:
-    """The simulated Panda. Construct it before `World.seal`."""
+    """One of `sim.arms`. Construct it before `World.seal`."""
 
-    def __init__(self, world: World, spec: RobotSpec = PANDA_SPEC) -> None:
+    def __init__(self, world: World, model: ArmModel = PANDA) -> None:
         self._world = world
         self._client: Any = world.client
-        self._spec = spec
-        self.body: int = self._client.loadURDF(
-            "franka_panda/panda.urdf", useFixedBase=True, flags=pybullet.URDF_ENABLE_CACHED_GRAPHICS_SHAPES
-        )
-        for finger in FINGERS:
+        self._model, self._spec = model, model.spec
+        self._home = np.array(model.home_rad)
+        self._fastest = model.spec.joint_speed_limit_rad_s.tolist()
+        loaded = model.load(self._client, pybullet.URDF_ENABLE_CACHED_GRAPHICS_SHAPES)
+        self.body, self._tool = loaded.body, loaded.tool
+        self._joints, self._fingers = loaded.joints, loaded.fingers
+        self._all_joints = (*self._joints, *self._fingers)
+        for finger in self._fingers:
             self._client.changeDynamics(
-                self.body, finger, lateralFriction=1.5, spinningFriction=0.02, frictionAnchor=1
+                self.body,
+                finger,
+                lateralFriction=1.5,
+                spinningFriction=0.0275,
+                rollingFriction=0.00075,
+                frictionAnchor=1,
             )
+        first, second = self._fingers
         gear = self._client.createConstraint(
-            self.body, FINGERS[0], self.body, FINGERS[1], pybullet.JOINT_GEAR, [1, 0, 0], [0] * 3, [0] * 3
+            self.body, first, self.body, second, pybullet.JOINT_GEAR, [1, 0, 0], [0] * 3, [0] * 3
         )
         self._client.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=200)
         self._seq = 0
@@ -107,8 +97,16 @@ class SimArm:
         self._sent_ns = -1
         self._expires_ns = 0
         self._closed = False
-        self._goal_pos = np.zeros(3)  # where the tool should have been at the last control update
-        self._goal_velocity = np.zeros(3)
+        # where the tool should have been at the last control update
+        self._goal_pos: Sequence[float] = (0.0, 0.0, 0.0)
+        self._goal_velocity: Sequence[float] = (0.0, 0.0, 0.0)
+        self._measured: tuple[Any, Any] = (), ()
+        self._state: RobotState | None = None
+        self._moment = -1  # of the world, in which those were measured
+        # bound once: a client looks every name up anew
+        self._joint_states, self._link_state = self._client.getJointStates, self._client.getLinkState
+        self._bullet_jacobian = self._client.calculateJacobian
+        self._drive_joints = self._client.setJointMotorControlArray
         world.attach(self._control, self._memory, self._recall)
         self.reset(None)
 
@@ -118,13 +116,13 @@ class SimArm:
 
     def reset(self, tool_pos_m: Array | None) -> None:
         """Put the arm at rest, gripper open, tool looking down at `tool_pos_m` (None: the home posture)."""
-        joints = HOME_RAD.copy()
+        joints = self._home.copy()
         self._set_joints(joints)
         if tool_pos_m is not None:
             for _ in range(20):
-                position, quaternion = self._tool_pose()
-                error = np.concatenate([tool_pos_m - position, _turn_to_down(quaternion)])
-                joints = joints + _damped(self._jacobian(joints), error, joints, gain=0.0)
+                _, link = self._measure()
+                error = np.array([*(tool_pos_m - link[4]), *_turn_to_down(link[5])])
+                joints = joints + _damped(self._jacobian(joints.tolist()), error, np.zeros(len(joints)))
                 self._set_joints(joints)
                 if np.abs(error).max() < 1e-5:
                     break
@@ -137,35 +135,50 @@ class SimArm:
         self._rest_here()
 
     def _set_joints(self, joints: Array) -> None:
-        for index, value in enumerate(joints):
+        for index, value in zip(self._joints, joints.tolist(), strict=True):
             self._client.resetJointState(self.body, index, value, 0.0)
-        for finger in FINGERS:
-            self._client.resetJointState(self.body, finger, FINGER_OPEN_M, 0.0)
+        for finger in self._fingers:
+            self._client.resetJointState(self.body, finger, self._model.finger_open_m, 0.0)
+        self._moment = -1
 
     # -- Robot --------------------------------------------------------------------------------------
 
     def read(self) -> RobotState:
-        states = self._client.getJointStates(self.body, [*range(7), *FINGERS])
-        link = self._client.getLinkState(
-            self.body, TOOL_LINK, computeLinkVelocity=True, computeForwardKinematics=True
-        )
-        opening = (states[7][0] + states[8][0]) / (2 * FINGER_OPEN_M)
-        self._seq += 1
-        return RobotState(
-            seq=self._seq,
-            time_ns=self._world.now_ns(),
-            joint_pos_rad=np.array([state[0] for state in states[:7]]),
-            joint_vel_rad_s=np.array([state[1] for state in states[:7]]),
-            tool_pos_m=np.array(link[4]),
-            tool_quat_xyzw=np.array(link[5]),
-            tool_twist=np.array(link[6] + link[7]),
-            gripper=float(np.clip(opening, 0.0, 1.0)),
-            applied=self._applied,
-        )
+        """The state at this moment; the same object until time moves or something else is applied."""
+        states, link = self._measure()
+        if self._state is None:
+            self._seq += 1
+            *arm, left, right = states
+            opening = (left[0] + right[0]) / (2 * self._model.finger_open_m)
+            self._state = RobotState(
+                seq=self._seq,
+                time_ns=self._world.now_ns(),
+                joint_pos_rad=np.array([state[0] for state in arm]),
+                joint_vel_rad_s=np.array([state[1] for state in arm]),
+                tool_pos_m=np.array(link[4]),
+                tool_quat_xyzw=np.array(link[5]),
+                tool_twist=np.array(link[6] + link[7]),
+                gripper=min(max(opening, 0.0), 1.0),
+                applied=self._applied,
+            )
+        elif self._state.applied is not self._applied:
+            self._seq += 1
+            self._state = replace(self._state, seq=self._seq, applied=self._applied)
+        return self._state
+
+    def _measure(self) -> tuple[Any, Any]:
+        """PyBullet's state of each joint and of the tool's link, asked for once a moment."""
+        if self._moment != self._world.moment:
+            tool = self._link_state(
+                self.body, self._tool, computeLinkVelocity=True, computeForwardKinematics=True
+            )
+            self._measured = self._joint_states(self.body, self._all_joints), tool
+            self._moment, self._state = self._world.moment, None
+        return self._measured
 
     def send(self, command: Command) -> Applied:
         if self._closed:
-            raise RobotError("the simulated panda is closed; make a new one")
+            raise RobotError(f"the simulated {self._spec.name} is closed; make a new one")
         now = self._world.now_ns()
         if now > self._sent_ns:  # several commands in one instant earn one period's acceleration
             self._before, self._sent_ns = self._applied, now
@@ -184,7 +197,8 @@ class SimArm:
         self._rest_here()
 
     def _rest_here(self) -> None:
-        self._goal_pos, self._goal_velocity = self._tool_pose()[0], np.zeros(3)
+        _, link = self._measure()
+        self._goal_pos, self._goal_velocity = link[4], (0.0, 0.0, 0.0)
         self._changed = True
 
     def _halt(self, applied: Applied, limits: tuple[Limit, ...]) -> None:
@@ -197,56 +211,53 @@ class SimArm:
 
     # -- control ------------------------------------------------------------------------------------
 
-    def _tool_pose(self) -> tuple[Array, Array]:
-        link = self._client.getLinkState(self.body, TOOL_LINK, computeForwardKinematics=True)
-        return np.array(link[4]), np.array(link[5])
-
-    def _jacobian(self, joints: Array) -> Array:
-        zeros = [0.0] * 9
-        linear, angular = self._client.calculateJacobian(
-            self.body, TOOL_LINK, [0.0, 0.0, 0.0], [*joints, 0.0, 0.0], zeros, zeros
-        )
-        return np.vstack([np.array(linear)[:, :7], np.array(angular)[:, :7]])
+    def _jacobian(self, joints: list[float]) -> Array:
+        """(6, joints), of the tool's velocity and turning rate."""
+        posture, still = [*joints, 0.0, 0.0], [0.0] * len(self._all_joints)
+        linear, angular = self._bullet_jacobian(self.body, self._tool, _NOWHERE, posture, still, still)
+        return np.array(linear + angular)[:, :-2]
 
     def _control(self) -> None:
         if self._waited < _EVERY and not self._changed:
             self._waited += 1
             return
-        states = self._client.getJointStates(self.body, range(7))
-        joints = np.array([state[0] for state in states])
-        position, quaternion = self._tool_pose()
+        states, link = self._measure()
+        position, quaternion = link[4], link[5]
         applied = self._applied
         if applied is not None and self._world.now_ns() >= self._expires_ns and applied.command.twist.any():
             self._halt(applied, (Limit.EXPIRED,))
-        twist = np.zeros(6) if self._applied is None else self._applied.command.twist
-        due = self._goal_pos + self._goal_velocity * (self._waited * TIMESTEP_NS / 1e9)
-        goal = position + np.clip(due - position, -_SLACK_M, _SLACK_M)
+        twist = _AT_REST if self._applied is None else self._applied.command.twist.tolist()
+        passed_s = self._waited * TIMESTEP_NS / 1e9
+        due = [
+            place + speed * passed_s for place, speed in zip(self._goal_pos, self._goal_velocity, strict=True)
+        ]
+        goal = [min(max(a, b - _SLACK_M), b + _SLACK_M) for a, b in zip(due, position, strict=True)]
         self._goal_pos, self._goal_velocity = goal, twist[:3]
         self._waited, self._changed = 1, False
-        wanted = np.concatenate(
-            [
-                twist[:3] + _PULL * (goal - position),
-                twist[3:] + (_PULL * _turn_to_down(quaternion) if not twist[3:].any() else 0.0),
-            ]
-        )
-        bound = self._spec.joint_speed_limit_rad_s
-        speeds = _damped(self._jacobian(joints), wanted, joints, gain=0.5)
-        self._client.setJointMotorControlArray(
+        wanted = [
+            *(speed + _PULL * (a - b) for speed, a, b in zip(twist[:3], goal, position, strict=True)),
+            *(twist[3:] if any(twist[3:]) else (_PULL * turn for turn in _turn_to_down(quaternion))),
+        ]
+        joints = [state[0] for state in states[:-2]]
+        towards_home = _HOMING * (self._home - joints)
+        speeds = _damped(self._jacobian(joints), np.array(wanted), towards_home)
+        bounded = [min(max(a, -b), b) for a, b in zip(speeds.tolist(), self._fastest, strict=True)]
+        self._drive_joints(
             self.body,
-            range(7),
+            self._joints,
             pybullet.VELOCITY_CONTROL,
-            targetVelocities=np.clip(speeds, -bound, bound),
-            forces=_TORQUE_NM,
+            targetVelocities=bounded,
+            forces=self._model.torque_nm,
         )
 
     def _grip(self, opening: float) -> None:
         self._gripper_target = opening
-        for finger in FINGERS:
+        for finger in self._fingers:
             self._client.setJointMotorControl2(
                 self.body,
                 finger,
                 pybullet.POSITION_CONTROL,
-                targetPosition=opening * FINGER_OPEN_M,
+                targetPosition=opening * self._model.finger_open_m,
                 force=_GRIP_N,
                 maxVelocity=_GRIP_SPEED_M_S,
             )
@@ -262,17 +273,18 @@ class SimArm:
                 _packed(self._before),
                 self._sent_ns,
                 self._expires_ns,
-                tuple(self._goal_pos.tolist()),
-                tuple(self._goal_velocity.tolist()),
+                tuple(self._goal_pos),
+                tuple(self._goal_velocity),
             )
         )
 
     def _recall(self, saved: bytes) -> None:
         memory = msgspec.msgpack.decode(saved, type=_Memory)
+        self._moment = -1
         self._seq, self._waited, self._changed = memory.seq, memory.waited, memory.changed
         self._applied, self._before = _unpacked(memory.applied), _unpacked(memory.before)
         self._sent_ns, self._expires_ns = memory.sent_ns, memory.expires_ns
-        self._goal_pos, self._goal_velocity = np.array(memory.goal_pos), np.array(memory.goal_velocity)
+        self._goal_pos, self._goal_velocity = memory.goal_pos, memory.goal_velocity
         self._grip(memory.gripper_target)
 
 
@@ -291,15 +303,15 @@ def _unpacked(saved: _InForce | None) -> Applied | None:
     return Applied(Command(saved.seq, twist, saved.gripper, saved.valid_for_s, saved.source), saved.limits)
 
 
-def _turn_to_down(quaternion: Array) -> Array:
+def _turn_to_down(quaternion: Sequence[float]) -> tuple[float, float, float]:
     """Rotation vector (rad, base frame) from the tool's orientation to looking straight down."""
     x, y, z, w = quaternion
     # (1, 0, 0, 0) times the conjugate of q has the vector part (w, z, -y) and the scalar part x
-    return 2.0 * np.array([w, z, -y]) * (1.0 if x >= 0 else -1.0)
+    twice = 2.0 if x >= 0 else -2.0
+    return twice * w, twice * z, -twice * y
 
 
-def _damped(jacobian: Array, wanted: Array, joints: Array, gain: float) -> Array:
-    """Joint speeds for a wanted twist: damped least squares, null space pulled to the home posture."""
-    towards_home = gain * (HOME_RAD - joints)
-    rest = wanted - jacobian @ towards_home
-    return np.asarray(towards_home + jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + _DAMPING, rest))
+def _damped(jacobian: Array, wanted: Array, spare: Array) -> Array:
+    """Joint speeds for a wanted twist: damped least squares, `spare` in what is left of the null space."""
+    rest = wanted - jacobian @ spare
+    return np.asarray(spare + jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + _DAMPING, rest))

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
-from sim.arm import FINGER_OPEN_M, FINGERS
-from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
+from sim.arms.model import make_arm
+from sim.bullet import BulletClient, pybullet, quiet
 from sim.task import Part, Task, make_task
 from sim.viewpoint import CORNER, Viewpoint
 
@@ -44,17 +44,18 @@ def render(
     width: int = 480,
     height: int = 360,
     viewpoint: Viewpoint = CORNER,
+    arm: str = "panda",
 ) -> Picture:
-    """The pictures (F, height, width, 3) uint8 RGB of F scene rows (F, k) of a task's episode.
+    """The pictures (F, height, width, 3) uint8 RGB of F scene rows (F, k) of a task's episode by `arm`.
 
-    Raises ValueError for an unknown task, rows that are not of that task or not finite, and a picture
+    Raises ValueError for an unknown task or arm, rows that are not of that task or not finite, and a picture
     smaller than 16 pixels.
     """
     if scenes.ndim != 2:
         raise ValueError(f"scenes has shape {scenes.shape}, expected (frames, numbers in a scene row)")
     if not np.isfinite(scenes).all():
         raise ValueError("scenes hold numbers that are not finite: there is nothing to draw")
-    with Camera(make_task(task_name), width, height) as camera:
+    with Camera(make_task(task_name), width, height, arm) as camera:
         pictures = [camera.picture(row, viewpoint) for row in scenes]
     return np.stack(pictures) if pictures else np.empty((0, height, width, 3), dtype=np.uint8)
 
@@ -62,15 +63,15 @@ def render(
 class Camera:
     """Looks at one task's scenes, from wherever it is asked to. Pictures are (height, width, 3) uint8 RGB."""
 
-    def __init__(self, task: Task, width: int, height: int) -> None:
+    def __init__(self, task: Task, width: int, height: int, arm: str = "panda") -> None:
         if width < 16 or height < 16:
             raise ValueError(f"a picture of {width} x {height} pixels is too small: at least 16 x 16")
         self._width, self._height = width, height
         self._objects = [prop.name for prop in task.props]
         with quiet(1):
             self._client: Any = BulletClient(connection_mode=pybullet.DIRECT)
-        self._client.setAdditionalSearchPath(pybullet_data.getDataPath())
-        self._arm = self._client.loadURDF("franka_panda/panda.urdf", useFixedBase=True)
+        self._model = make_arm(arm)
+        self._arm = self._model.load(self._client)
         self._boxes((Part(_TABLE_HALF_M, (0.0, 0.0, 0.0)),), _TABLE_RGBA, _TABLE_CENTRE_M)
         self._bodies = {prop.name: self._boxes(prop.boxes, prop.rgba) for prop in task.props}
         fade = np.linspace(0.0, 1.0, height * _OVERSAMPLING)[:, None, None]
@@ -124,10 +125,11 @@ class Camera:
         return np.asarray(blocks.mean(axis=(1, 3)).round(), dtype=np.uint8)
 
     def _arrange(self, scene: Scene) -> None:
-        for joint, angle in enumerate(scene.joint_pos_rad):
-            self._client.resetJointState(self._arm, joint, angle)
-        for finger in FINGERS:
-            self._client.resetJointState(self._arm, finger, float(scene.gripper) * FINGER_OPEN_M)
+        arm, opening_m = self._arm, float(scene.gripper) * self._model.finger_open_m
+        for joint, angle in zip(arm.joints, scene.joint_pos_rad, strict=False):  # a scene has room for more
+            self._client.resetJointState(arm.body, joint, angle)
+        for finger in arm.fingers:
+            self._client.resetJointState(arm.body, finger, opening_m)
         for name, body in self._bodies.items():
             pose = scene.objects[name]
             self._client.resetBasePositionAndOrientation(body, pose[:3], pose[3:])

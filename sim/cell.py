@@ -12,8 +12,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.robot import Command, Robot, RobotSpec, Source
-from sim.arm import PANDA_SPEC, SimArm
+from hardware.robot import Command, Robot, Source
+from sim.arm import SimArm
+from sim.arms.model import ArmModel
+from sim.arms.panda import PANDA
 from sim.task import Layout, Prop
 from sim.world import SimState, World
 
@@ -135,16 +137,16 @@ class Cell(Protocol):
 
 
 class SimCell:
-    """The simulated Panda and a task's props, in physics that move when they are told to."""
+    """A simulated arm and a task's props, in physics that move when they are told to."""
 
     lays_out = saves = follows_at_once = armed = True
     needs_a_person = False
     stopped = trouble = stop_address = ""
     cameras: Mapping[str, str] = MappingProxyType({})
 
-    def __init__(self, props: tuple[Prop, ...], spec: RobotSpec = PANDA_SPEC) -> None:
+    def __init__(self, props: tuple[Prop, ...], model: ArmModel = PANDA) -> None:
         self.world = World(props)
-        self.robot = SimArm(self.world, spec)
+        self.robot = SimArm(self.world, model)
         self.world.seal()
 
     def poses(self) -> Mapping[str, Array]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from hardware.appearance import Link, Mesh, PartLook, PropLook, SceneDescription, Table, Triple, View
 from hardware.robot import RobotSpec
-from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC, TOOL_LINK
-from sim.bullet import BulletClient, pybullet, pybullet_data, quiet
+from sim.arms.model import ARMS, ArmModel, LoadedArm, make_arm
+from sim.arms.panda import PANDA, PANDA_SPEC
+from sim.bullet import BulletClient, pybullet, quiet
 from sim.task import Task
 
 Array = NDArray[np.float64]
@@ -27,17 +28,7 @@ _MOST_TRIANGLES = 400  # in one mesh; a hull is drawn instead of more
 _HULL_DIRECTIONS = 160
 _WELD_DIGITS = 5  # vertices closer than 10 um are one
 
-_SHELL, _JOINT, _HAND, _FINGER = (0.90, 0.91, 0.92), (0.80, 0.83, 0.87), (0.42, 0.47, 0.55), (1.0, 0.78, 0.30)
-_COLOURS: dict[str, Triple] = {
-    "panda_link2": _JOINT,
-    "panda_link4": _JOINT,
-    "panda_link6": _JOINT,
-    "panda_link7": _HAND,
-    "panda_hand": _HAND,
-    "panda_leftfinger": _FINGER,
-    "panda_rightfinger": _FINGER,
-}
-
+_SHELL = (0.90, 0.91, 0.92)
 _HAND_LINKS = ("panda_hand", "panda_leftfinger", "panda_rightfinger")
 _RIM_M = 0.15
 
@@ -60,21 +51,20 @@ VIEWS = (
 
 
 def describe(task: Task, spec: RobotSpec | None = None) -> SceneDescription:
-    """The description of a task's scenes with the arm of `spec`, None for the simulated Panda: a Panda, or
-    where it looks otherwise a Panda's hand at its tool.
+    """The description of a task's scenes with the arm of `spec`, None for the simulated Panda: one of
+    `sim.arms`, or where it looks otherwise a Panda's hand at its tool.
 
     Takes some tens of milliseconds; it loads an arm of its own and leaves other worlds alone.
     """
     spec = PANDA_SPEC if spec is None else spec
+    known = spec.looks in ARMS
+    model = make_arm(spec.looks) if known else PANDA
     with quiet(1):
         client: Any = BulletClient(connection_mode=pybullet.DIRECT)
     try:
-        client.setAdditionalSearchPath(pybullet_data.getDataPath())
-        arm = client.loadURDF(
-            "franka_panda/panda.urdf", useFixedBase=True, flags=pybullet.URDF_IGNORE_VISUAL_SHAPES
-        )
-        links, meshes = _links(client, arm), _meshes(client, arm)
-        if spec.looks != PANDA_SPEC.looks:
+        arm = model.load(client, pybullet.URDF_IGNORE_VISUAL_SHAPES)
+        links, meshes = _links(client, arm, model), _meshes(client, arm.body, model)
+        if not known:
             links, meshes = _hand(client, arm, links, meshes)
     finally:
         client.disconnect()
@@ -96,12 +86,12 @@ def describe(task: Task, spec: RobotSpec | None = None) -> SceneDescription:
             )
             for prop in task.props
         ),
-        table=TABLE if spec.looks == PANDA_SPEC.looks else _table_below(spec),
+        table=TABLE if known else _table_below(spec),
         workspace_low_m=_triple(spec.workspace_low_m),
         workspace_high_m=_triple(spec.workspace_high_m),
         max_speed_m_s=spec.max_speed_m_s,
         max_turn_rad_s=spec.max_turn_rad_s,
-        views=VIEWS if spec.looks == PANDA_SPEC.looks else _views_of(spec),
+        views=VIEWS if known else _views_of(spec),
     )
 
 
@@ -137,16 +127,16 @@ def _triple(values: Array) -> Triple:
 # -- the chain --------------------------------------------------------------------------------------
 
 
-def _links(client: Any, arm: int) -> tuple[Link, ...]:
+def _links(client: Any, arm: LoadedArm, model: ArmModel) -> tuple[Link, ...]:
     """PyBullet's base (-1) and its links in order, with all joints at zero, as they are after loading."""
-    name = client.getBodyInfo(arm)[0].decode()
-    links = [Link(name=name, parent=-1, origin_pos_m=(0.0, 0.0, 0.0), origin_quat_xyzw=(0.0, 0.0, 0.0, 1.0))]
+    name = client.getBodyInfo(arm.body)[0].decode()
+    links = [Link(name=name, parent=-1, origin_pos_m=model.base_m, origin_quat_xyzw=(0.0, 0.0, 0.0, 1.0))]
     turned = 0
-    for index in range(client.getNumJoints(arm)):
-        info = client.getJointInfo(arm, index)
+    for index in range(client.getNumJoints(arm.body)):
+        info = client.getJointInfo(arm.body, index)
         kind, parent = info[2], info[16]
         # PyBullet counts a joint's place from its parent's centre of mass
-        centre, twist = client.getDynamicsInfo(arm, parent)[3:5]
+        centre, twist = client.getDynamicsInfo(arm.body, parent)[3:5]
         position, inverse = client.multiplyTransforms(centre, twist, info[14], info[15])
         _, quaternion = client.invertTransform((0.0, 0.0, 0.0), inverse)
         turns = kind == pybullet.JOINT_REVOLUTE
@@ -158,7 +148,7 @@ def _links(client: Any, arm: int) -> tuple[Link, ...]:
                 origin_quat_xyzw=quaternion,
                 axis=info[13] if kind != pybullet.JOINT_FIXED else (0.0, 0.0, 1.0),
                 turned_by_joint=turned if turns else None,
-                slide_m=FINGER_OPEN_M if index in FINGERS else 0.0,
+                slide_m=model.finger_open_m if index in arm.fingers else 0.0,
             )
         )
         turned += turns
@@ -166,16 +156,16 @@ def _links(client: Any, arm: int) -> tuple[Link, ...]:
 
 
 def _hand(
-    client: Any, arm: int, links: tuple[Link, ...], meshes: tuple[Mesh, ...]
+    client: Any, arm: LoadedArm, links: tuple[Link, ...], meshes: tuple[Mesh, ...]
 ) -> tuple[tuple[Link, ...], tuple[Mesh, ...]]:
     """Of all links the hand and its fingers, which hang at the tool."""
     from_tool = client.invertTransform(
-        *client.getLinkState(arm, TOOL_LINK, computeForwardKinematics=True)[4:6]
+        *client.getLinkState(arm.body, arm.tool, computeForwardKinematics=True)[4:6]
     )
     kept = [index for index, link in enumerate(links) if link.name in _HAND_LINKS]
     hand = []
     for index in kept:
-        place = client.getLinkState(arm, index - 1, computeForwardKinematics=True)[4:6]
+        place = client.getLinkState(arm.body, index - 1, computeForwardKinematics=True)[4:6]
         position, quaternion = client.multiplyTransforms(*from_tool, *place)
         hand.append(
             msgspec.structs.replace(
@@ -189,7 +179,7 @@ def _hand(
 # -- the meshes -------------------------------------------------------------------------------------
 
 
-def _meshes(client: Any, arm: int) -> tuple[Mesh, ...]:
+def _meshes(client: Any, arm: int, model: ArmModel) -> tuple[Mesh, ...]:
     found = []
     for index in range(-1, client.getNumJoints(arm)):
         name = (client.getJointInfo(arm, index)[12] if index >= 0 else client.getBodyInfo(arm)[0]).decode()
@@ -208,7 +198,7 @@ def _meshes(client: Any, arm: int) -> tuple[Mesh, ...]:
                     link=index + 1,
                     vertices=placed.astype("<f4").tobytes(),
                     triangles=corners.astype("<u2").tobytes(),
-                    rgb=_COLOURS.get(name, _SHELL),
+                    rgb=model.colours.get(name, _SHELL),
                 )
             )
     return tuple(found)

@@ -17,7 +17,7 @@ from hardware.robot import Applied, Command, RobotSpec, RobotState
 from sim.task import Layout, make_task
 
 try:
-    from sim.arm import PANDA_SPEC
+    from sim.arms.model import make_arm
     from sim.cell import SimCell
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(f'{error}: pip install "robot-rlhf[sim]"', name=error.name) from error
@@ -27,12 +27,13 @@ _LATEST_NS = 100_000_000
 
 
 class RealTimeArm:
-    """A `Robot`: the simulated Panda at a start of `task`, drawn by `seed`."""
+    """A `Robot`: a simulated arm at a start of `task`, drawn by `seed`."""
 
-    def __init__(self, task: str, seed: int) -> None:
-        """Raises ValueError for a task that there is not."""
-        chosen = make_task(task)
-        self._cell = SimCell(chosen.props, replace(PANDA_SPEC, control_hz=CONTROL_HZ))
+    def __init__(self, task: str, seed: int, arm: str = "panda") -> None:
+        """Raises ValueError for a task or an arm that there is not."""
+        chosen, model = make_task(task), make_arm(arm)
+        spec = replace(model.spec, control_hz=CONTROL_HZ)
+        self._cell = SimCell(chosen.props, replace(model, spec=spec))
         start = chosen.layout(np.random.default_rng(seed))
         self.lay_out(start.tool_pos_m, 1.0 if chosen.uses_gripper else 0.0, start.poses)
 
@@ -78,8 +79,8 @@ class RealTimeArm:
         self._cell.wait(now_ns - self._cell.now_ns())
 
 
-def make(task: str = "pick_cube", seed: str = "0") -> RealTimeArm:
+def make(task: str = "pick_cube", seed: str = "0", arm: str = "panda") -> RealTimeArm:
     """The driver `sim`."""
     if not seed.isdecimal():
         raise ValueError(f"seed is {seed!r}: it must be a whole number from 0")
-    return RealTimeArm(task, int(seed))
+    return RealTimeArm(task, int(seed), arm)

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from hardware.robot import Applied, Command, Source
 from hardware.scene import JOINTS, Scene
+from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
 from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures
 from sim.task import SUCCESS_HOLD_S, Task, make_task, proprioception
@@ -58,15 +59,16 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         control_hz: float = 10.0,
         end_on_success: bool = False,
         cell: Cell | None = None,
+        arm: str = "panda",
         cameras: Sequence[str] = (),
         camera_px: int = CAMERA_PX,
     ) -> None:
-        """`cell`, which is closed with the environment, is by default one that is simulated here. `cameras`
+        """`cell`, closed with the environment, is by default one that is simulated here, with `arm`. `cameras`
         are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high."""
         if cameras and cell is not None:
             raise ValueError("cameras are drawn for the arm that is simulated here, not for a served one")
         self.task = make_task(task) if isinstance(task, str) else task
-        self.cell = SimCell(self.task.props) if cell is None else cell
+        self.cell = SimCell(self.task.props, make_arm(arm)) if cell is None else cell
         self.robot = self.cell.robot
         self.control_hz = control_hz
         self.end_on_success = end_on_success
@@ -96,7 +98,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         from sim.description import describe
         from sim.eyes import Eyes
 
-        return Eyes(describe(self.task), cameras, size_px)
+        return Eyes(describe(self.task, self.robot.spec), cameras, size_px)
 
     def _see(self) -> Float32:
         """The observation of the moment, and new pictures with it."""

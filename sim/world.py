@@ -58,6 +58,10 @@ class World:
         self._markers: dict[str, Array] = {}
         self._controllers: list[tuple[Callable[[], None], Callable[[], bytes], Callable[[bytes], None]]] = []
         self._time_ns = 0
+        self.moment = 0
+        """Another number whenever things may be elsewhere: what was measured in the same one still holds."""
+        # bound once: a client looks every name up anew
+        self._step, self._base_pose = self.client.stepSimulation, self.client.getBasePositionAndOrientation
         for prop in props:
             self._add(prop)
         self._initial: int | None = None
@@ -87,9 +91,8 @@ class World:
             linkJointAxis=[slide.axis for slide in slides],
         )
         for link, thing in enumerate((prop, *hung), start=-1):
-            self.client.changeDynamics(
-                body, link, lateralFriction=thing.friction, spinningFriction=0.005, rollingFriction=0.0005
-            )
+            # no torsional friction: in it every corner on the table is three rows more for the solver
+            self.client.changeDynamics(body, link, lateralFriction=thing.friction)
         for link, (other, slide) in enumerate(zip(hung, slides, strict=True)):
             self.client.changeDynamics(body, link, jointLowerLimit=0.0, jointUpperLimit=slide.reach_m)
             self.client.setJointMotorControl2(
@@ -124,8 +127,9 @@ class World:
         while self._time_ns + TIMESTEP_NS <= deadline_ns:
             for control, _, _ in self._controllers:
                 control()
-            self.client.stepSimulation()
+            self._step()
             self._time_ns += TIMESTEP_NS
+            self.moment += 1
         return 0
 
     # -- things -------------------------------------------------------------------------------------
@@ -163,7 +167,7 @@ class World:
                 state = self.client.getLinkState(body, link, computeForwardKinematics=True)
                 found[prop.name] = np.array(state[4] + state[5])
             else:
-                position, quaternion = self.client.getBasePositionAndOrientation(self.bodies[prop.name])
+                position, quaternion = self._base_pose(self.bodies[prop.name])
                 found[prop.name] = np.array(position + quaternion)
         return found
 
@@ -175,6 +179,7 @@ class World:
         for _ in range(5):
             self.client.stepSimulation()
         self._initial = self.client.saveState()
+        self.moment += 1
 
     def rewind(self) -> None:
         """Back to the sealed moment, time 0, so that an episode owes nothing to the ones before it."""
@@ -182,6 +187,7 @@ class World:
             raise ValueError("rewind() before seal(): seal the world once its bodies are there")
         self.client.restoreState(stateId=self._initial)
         self._time_ns = 0
+        self.moment += 1
 
     def save(self) -> SimState:
         """The whole state, contacts included."""
@@ -206,6 +212,7 @@ class World:
             path.write_bytes(state.bullet)
             self.client.restoreState(fileName=str(path))
         self._time_ns = state.time_ns
+        self.moment += 1
         for (_, _, restore), memory in zip(self._controllers, state.controllers, strict=True):
             restore(memory)
 

@@ -116,6 +116,8 @@ class Evaluate:
     task: Annotated[str | None, arg(metavar="TASK", help_behavior_hint="")] = None
     """What the expert shall do, instead of RUN: reach, push, pick_cube, pick_place, stack, peg_insert or
     drawer_open."""
+    arm: Annotated[str | None, arg(metavar="ARM", help_behavior_hint="(default: panda)")] = None
+    """Which arm the expert drives: panda or iiwa; a run's policy drives that run's."""
     robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
     """Have it act on the simulated arm that `robot-host` serves there, in real time."""
     robot_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
@@ -164,6 +166,8 @@ class Teleop:
     task: str = "pick_cube"
     """What lies on the table: reach, push, pick_cube, pick_place, stack, peg_insert, drawer_open, or
     bare for nothing at all."""
+    arm: str = "panda"
+    """The arm that is simulated: panda or iiwa."""
     seed: int = 0
     """How it lies there."""
     robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
@@ -179,6 +183,8 @@ class Record:
 
     task: str = "pick_cube"
     """What to show: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
+    arm: str = "panda"
+    """The arm that is simulated: panda or iiwa."""
     seed: int = 0
     """Which starts."""
     demonstrations: int = 15

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -75,11 +76,11 @@ def _env(config: RunConfig, robot: str, key: Path | None) -> TaskEnv:
 
 
 def evaluate_expert(
-    task: str, episodes: int, seed: int, robot: str = "", key: Path | None = None
+    task: str, episodes: int, seed: int, robot: str = "", key: Path | None = None, *, arm: str = "panda"
 ) -> Evaluation:
     """The task's scripted expert, driven by ideal hands: what the task allows. The rest as
     `evaluate_trained`."""
-    env = _env(preset(task), robot, key)
+    env = _env(replace(preset(task), arm=arm), robot, key)
     return _evaluate(env, ExpertActor(env), episodes, seed)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from hardware.robot import RobotSpec
 from hardware.security import Role, ServerSecurity
 from hardware.transport.addresses import reachable
 from robot_rlhf.commands.arguments import Record, Teleop
@@ -35,6 +36,7 @@ from robot_rlhf.session.presets import live_preset
 from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_arm, read_config, write_arm
 from robot_rlhf.session.seeds import Purpose, generator
 from robot_rlhf.session.stream import Stream
+from sim.arms.model import make_arm
 from sim.description import describe
 from sim.task import make_task
 
@@ -104,7 +106,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
         stack.callback(desk.close)
         session = LabelSession(
             config,
-            describe(make_task(config.task), read_arm(path)),
+            describe(make_task(config.task), _arm(path, config)),
             stream,
             desk,
             name=path.name,
@@ -112,6 +114,11 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
             queries=tuple(queries),
         )
         _accompanied(session, _window(session, wire), interruption, is_window=True)
+
+
+def _arm(path: Path, config: RunConfig) -> RobotSpec:
+    """The arm of the run: the one that was served to it, else the one that is simulated."""
+    return read_arm(path) or make_arm(config.arm).spec
 
 
 def _chosen(
@@ -154,7 +161,14 @@ def live_session(
         stack.callback(desk.close)
         link = None if learner is None else LearnerLink(learner)
         session = LiveSession(
-            config, describe(task, read_arm(path)), stream, desk, link, name=path.name, teleop=free, cell=cell
+            config,
+            describe(task, _arm(path, config)),
+            stream,
+            desk,
+            link,
+            name=path.name,
+            teleop=free,
+            cell=cell,
         )
         stack.callback(session.close)
         gc.collect()
@@ -221,7 +235,7 @@ def _accompanied(
 def free(asked: Teleop) -> RunConfig:
     """The config of free driving."""
     config = live_preset(asked.task)
-    return replace(config, seed=asked.seed, robot=asked.robot, perception=asked.perception)
+    return replace(config, arm=asked.arm, seed=asked.seed, robot=asked.robot, perception=asked.perception)
 
 
 def recording(asked: Record) -> RunConfig:
@@ -231,10 +245,8 @@ def recording(asked: Record) -> RunConfig:
     if config.task != asked.task:
         raise RunError(f"{asked.folder} is about {config.task}, not {asked.task}: choose another --out")
     schedule = replace(config.schedule, demonstrations=asked.demonstrations)
-    where = (asked.robot, asked.perception)
-    if RunFolder.is_begun(asked.folder) and where != (config.robot, config.perception):
-        raise RunError(
-            f"{asked.folder} was begun with --robot {config.robot!r} --perception {config.perception!r}: "
-            "say the same, or choose another --out"
-        )
-    return replace(config, seed=asked.seed, schedule=schedule, robot=asked.robot, perception=asked.perception)
+    there = replace(config, arm=asked.arm, robot=asked.robot, perception=asked.perception)
+    if RunFolder.is_begun(asked.folder) and there != config:
+        said = f"--arm {config.arm} --robot {config.robot!r} --perception {config.perception!r}"
+        raise RunError(f"{asked.folder} was begun with {said}: say the same, or choose another --out")
+    return replace(there, seed=asked.seed, schedule=schedule)

@@ -21,6 +21,7 @@ from robot_rlhf.commands.display import has_display
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import live_preset, preset, with_cameras
 from robot_rlhf.session.run_folder import RunFolder, load_config, read_config
+from sim.arms.model import make_arm
 from sim.task import BARE, make_task
 
 PROGRAM = "robot-rlhf"
@@ -98,6 +99,13 @@ def _starting_point(words: Sequence[str]) -> RunConfig:
 def _valid_task(name: str) -> str:
     try:
         return make_task(name).name
+    except ValueError as error:
+        raise UsageError(str(error)) from error
+
+
+def _valid_arm(name: str) -> str:
+    try:
+        return make_arm(name).spec.name
     except ValueError as error:
         raise UsageError(str(error)) from error
 
@@ -239,10 +247,13 @@ def _check(asked: Command) -> None:
             _check_evaluate(asked)
         case Teleop() | Record():
             _valid_task(asked.task)
+            _valid_arm(asked.arm)
             if asked.seed < 0:
                 raise UsageError(f"--seed is {asked.seed}: it must not be negative")
             if isinstance(asked, Record) and asked.demonstrations < 1:
                 raise UsageError(f"--demonstrations is {asked.demonstrations}: it must be at least 1")
+        case Train():
+            _valid_arm(asked.settings.arm)
         case Label():
             if asked.pairs < 0:
                 raise UsageError(f"--pairs is {asked.pairs}: it must not be negative")
@@ -262,8 +273,11 @@ def _check_evaluate(asked: Evaluate) -> None:
         raise UsageError("a trained policy comes from a run: robot-rlhf evaluate RUN, without --task")
     if asked.policy == "expert" and (asked.run is not None or asked.task is None):
         raise UsageError("the expert needs no run but a task: --policy expert --task TASK, without RUN")
+    if asked.arm is not None and (asked.policy == "trained" or asked.robot):
+        raise UsageError("--arm is for the expert, on an arm that is simulated here: leave it out")
     if asked.task is not None:
         _valid_task(asked.task)
+    _valid_arm(asked.arm or "panda")
 
 
 def _refuse_contradictions(stored: RunConfig, asked: RunConfig, out: Path) -> None:

@@ -16,6 +16,7 @@ from robot_rlhf.learning.reward_model import RewardModel
 from robot_rlhf.report.page import write_report
 from robot_rlhf.report.pictures import Picture, film_indices
 from robot_rlhf.session.run_folder import DATABASE, RunError, read_arm
+from sim.arms.model import ARMS
 
 _WIDTH, _HEIGHT = 224, 224  # a frame is shown about half as wide
 
@@ -24,7 +25,7 @@ def write_run_report(run: Path) -> Path:
     """Write RUN/report.html from what the run at `run` holds, finished or not, and return its path.
 
     Without a fitted reward model there are no predicted returns; without the extra `sim`, and of an arm that
-    looks otherwise than the Panda, no clips. The page says so. Raises RunError, StoreError or
+    nothing here can draw, no clips. The page says so. Raises RunError, StoreError or
     CheckpointError naming what is not in order.
     """
     config, learner = read_learner(run)
@@ -36,10 +37,11 @@ def write_run_report(run: Path) -> Path:
     fitted = learner is not None and learner.reward.version > 0
     returns = predicted_returns(learner.reward, episodes) if learner is not None and fitted else {}
     clips: dict[str, Sequence[Picture]] = {}
-    arm = read_arm(run)
-    if not missing("sim") and (arm is None or arm.looks == "panda"):  # what can be rendered
+    served = read_arm(run)
+    arm = config.arm if served is None else served.looks
+    if not missing("sim") and arm in ARMS:  # what can be rendered
         chosen = best_and_worst(episodes, marks, returns)
-        clips = {name: _pictures(config.task, episode) for name, episode in chosen.items()}
+        clips = {name: _pictures(config.task, arm, episode) for name, episode in chosen.items()}
     try:
         return write_report(run, clips, returns)
     except ValueError as error:
@@ -70,9 +72,9 @@ def best_and_worst(
     return chosen | ({"worst": ranked[0]} if len(ranked) > 1 else {})
 
 
-def _pictures(task: str, episode: Episode) -> list[Picture]:
+def _pictures(task: str, arm: str, episode: Episode) -> list[Picture]:
     """The frames of the film strip that the page shows of an episode."""
     from sim.camera import render
 
     chosen = list(film_indices(len(episode.scenes)))
-    return list(render(task, episode.scenes[chosen], _WIDTH, _HEIGHT))
+    return list(render(task, episode.scenes[chosen], _WIDTH, _HEIGHT, arm=arm))

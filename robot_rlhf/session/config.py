@@ -88,6 +88,8 @@ class RunConfig:
 
     task: str = "pick_cube"
     """What to learn: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
+    arm: str = "panda"
+    """The arm that is simulated: panda or iiwa."""
     seed: int = 0
     """Everything random follows from it."""
     feedback: str = ALL_KINDS
@@ -149,6 +151,8 @@ class RunConfig:
             )
         if self.robot and not self.in_real_time:
             raise ValueError("--robot is for real time: say --operator console, or --live")
+        if self.robot and self.arm != "panda":
+            raise ValueError(f"--arm {self.arm} beside --robot: a served arm is what it is, leave --arm out")
         if self.perception and not self.robot:
             raise ValueError(f"perception is {self.perception!r} without --robot: a simulation knows all")
         kinds = self.kinds

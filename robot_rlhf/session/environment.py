@@ -1,4 +1,4 @@
-"""The environment that a run's config asks for."""
+"""The environment that a run's config names."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ from sim.env import TaskEnv
 
 
 def environment(config: RunConfig, *, end_on_success: bool = False, cell: Cell | None = None) -> TaskEnv:
-    """With the task, rate and cameras of `config`; before `cell`, or an arm that is simulated here."""
+    """The task of `config` before its cameras and its arm, simulated here unless there is a `cell`."""
     return TaskEnv(
         config.task,
         config.control_hz,
         end_on_success,
         cell,
+        arm=config.arm,
         cameras=config.camera_names,
         camera_px=config.camera_px,
     )

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hardware.scene import Scene
 from sim.task import Array, Layout, Part, Prop, Slide, Waypoint, pose
-from sim.tasks.grasp import held, way_to_grasp
+from sim.tasks.grasp import hand, held, offsets, row, tool, way_to_grasp
 
 OPEN_M = 0.10
 _REACH_M = 0.14
@@ -65,26 +65,11 @@ class DrawerOpen:
         return Layout(tool, {"cabinet": cabinet, "drawer": drawer})
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
-        offset = self._knob(scene) - scene.tool_pos_m
         out = self._out_m(scene)
-        return np.concatenate(
-            [
-                offset * 5,
-                np.tanh(offset * 30),
-                (scene.tool_pos_m - np.array([0.5, 0.0, 0.15])) * 5,
-                scene.tool_vel_m_s * 5,
-                np.stack(
-                    [
-                        scene.gripper * 2 - 1,
-                        scene.gripper_target * 2 - 1,
-                        out * 10,
-                        np.tanh((OPEN_M - out) * 30),
-                    ],
-                    axis=-1,
-                ),
-            ],
-            axis=-1,
-        ).astype(np.float32)
+        return row(
+            [*offsets(self._knob(scene) - scene.tool_pos_m), *tool(scene)],
+            [*hand(scene), out * 10, np.tanh((OPEN_M - out) * 30)],
+        )
 
     def _knob(self, scene: Scene) -> Array:
         """(..., 3) m where the knob is taken."""

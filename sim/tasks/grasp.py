@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -10,6 +12,7 @@ from sim.task import Array, Prop, Waypoint
 
 HALF_M = 0.02
 _HAND_M = 0.08  # between the fingers of an open hand
+_CENTRE_M = np.array([0.5, 0.0, 0.15])  # that places of the tool are counted from
 _ASKEW = 0.12  # how much wider than the thing itself, as a share of the hand, the fingers may stand
 
 
@@ -31,9 +34,37 @@ def held(scene: Scene, place: Array, width_m: float = 2 * HALF_M) -> NDArray[np.
     return between & (scene.gripper < _gripped(width_m)) & (scene.gripper_target < 0.5)
 
 
+def row(vectors: Sequence[Array], numbers: Sequence[Array]) -> NDArray[np.float32]:
+    """An observation (..., n): `vectors` (..., k) of any lengths and then `numbers` (...), side by side."""
+    wide = sum(vector.shape[-1] for vector in vectors)
+    seen = np.empty((*vectors[0].shape[:-1], wide + len(numbers)), np.float32)
+    column = 0
+    for vector in vectors:
+        seen[..., column : (column := column + vector.shape[-1])] = vector
+    for column, number in enumerate(numbers, start=wide):
+        seen[..., column] = number
+    return seen
+
+
+def offsets(way_m: Array) -> tuple[Array, Array]:
+    """What is seen of a way (..., 3) that is to be gone: as it is, and finely where it is short."""
+    return way_m * 5, np.tanh(way_m * 30)
+
+
+def tool(scene: Scene) -> tuple[Array, Array]:
+    """Where the tool is and how fast it moves, of about unit size."""
+    return (scene.tool_pos_m - _CENTRE_M) * 5, scene.tool_vel_m_s * 5
+
+
+def hand(scene: Scene) -> tuple[Array, Array]:
+    """How far the hand is open and is told to be, from -1 to 1."""
+    return scene.gripper * 2 - 1, scene.gripper_target * 2 - 1
+
+
 def quarter_turn(scene: Scene, name: str) -> Array:
     """(...) rad about the vertical, from -pi/4 to pi/4: a cube looks the same after a quarter turn."""
-    x, y, z, w = np.moveaxis(scene.objects[name][..., 3:], -1, 0)
+    quaternion = scene.objects[name]
+    x, y, z, w = (quaternion[..., column] for column in range(3, 7))
     yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
     return np.asarray((yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hardware.scene import Scene
 from sim.task import Array, Layout, Part, Prop, Waypoint, pose
-from sim.tasks.grasp import held, quarter_turn, way_to_grasp
+from sim.tasks.grasp import hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
 CLEARANCE_M = 0.002  # between the peg in the middle of the hole and each of its walls
 HALF_PEG_M = (0.015, 0.015, 0.04)
@@ -15,6 +15,7 @@ _HALF_HOLE_M, _HALF_BLOCK_M, _HALF_HEIGHT_M = HALF_PEG_M[0] + CLEARANCE_M, 0.05,
 _WALL_M = (_HALF_BLOCK_M - _HALF_HOLE_M) / 2  # half of a wall's thickness
 _GRIP_M = 0.014  # above the peg's middle
 _DEEP_M = 0.010  # the peg's lower end is no higher above the table
+_STEP_M = 0.010  # downwards at a time: a corner that comes down fast on the rim tilts the peg
 _OVER_M = 0.03  # how high the peg's lower end is carried over the block
 
 
@@ -59,36 +60,16 @@ class PegInsert:
         return Layout(tool, {"peg": peg, "block": pose(x, y, _HALF_HEIGHT_M)})
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
-        peg = scene.objects["peg"]
-        offset = self._grip(scene) - scene.tool_pos_m
-        gap = self._gap(scene)
+        peg, gap = scene.objects["peg"], self._gap(scene)
         sideways = np.linalg.norm(gap[..., :2], axis=-1)
-        x, y, z, w = np.moveaxis(peg[..., 3:], -1, 0)
-        return np.concatenate(
-            [
-                offset * 5,
-                np.tanh(offset * 30),
-                gap * 5,
-                np.tanh(gap * 30),
-                np.tanh(gap[..., :2] * 150),
-                (scene.tool_pos_m - np.array([0.5, 0.0, 0.15])) * 5,
-                scene.tool_vel_m_s * 5,
-                np.stack(
-                    [
-                        sideways * 5,
-                        np.tanh(sideways * 30),
-                        scene.gripper * 2 - 1,
-                        scene.gripper_target * 2 - 1,
-                        (peg[..., 2] - HALF_PEG_M[2]) * 10,
-                        quarter_turn(scene, "peg") * 3,
-                        2 * (x * z + w * y) * 3,  # where its axis leans
-                        2 * (y * z - w * x) * 3,
-                    ],
-                    axis=-1,
-                ),
-            ],
-            axis=-1,
-        ).astype(np.float32)
+        height = (peg[..., 2] - HALF_PEG_M[2]) * 10
+        x, y, z, w = (peg[..., column] for column in range(3, 7))
+        leans = 2 * (x * z + w * y) * 3, 2 * (y * z - w * x) * 3  # where its axis leans
+        finest = np.tanh(gap[..., :2] * 150)
+        return row(
+            [*offsets(self._grip(scene) - scene.tool_pos_m), *offsets(gap), finest, *tool(scene)],
+            [*offsets(sideways), *hand(scene), height, quarter_turn(scene, "peg") * 3, *leans],
+        )
 
     def _grip(self, scene: Scene) -> Array:
         """(..., 3) where the tool takes the peg."""
@@ -128,4 +109,5 @@ class PegInsert:
             if low_m < 2 * _HALF_HEIGHT_M and sideways > 0.03:  # up before going over
                 goal[:2] = tool[:2]
             return Waypoint(goal, 0.0, sideways < 0.05, 3)
+        goal[2] = max(goal[2], tool[2] - _STEP_M)
         return Waypoint(goal, 0.0, True, 4)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hardware.scene import Scene
 from sim.task import Array, Layout, Waypoint, pose
-from sim.tasks.grasp import HALF_M, cube, held, quarter_turn, way_to_grasp
+from sim.tasks.grasp import HALF_M, cube, hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
 LIFT_M = 0.10
 _CARRY_M = 0.17
@@ -30,25 +30,11 @@ class PickCube:
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
         cube = scene.objects["cube"]
-        offset = cube[..., :3] - scene.tool_pos_m
-        return np.concatenate(
-            [
-                offset * 5,
-                np.tanh(offset * 30),
-                (scene.tool_pos_m - np.array([0.5, 0.0, 0.15])) * 5,
-                scene.tool_vel_m_s * 5,
-                np.stack(
-                    [
-                        scene.gripper * 2 - 1,
-                        scene.gripper_target * 2 - 1,
-                        (cube[..., 2] - HALF_M) * 10,
-                        quarter_turn(scene, "cube") * 3,
-                    ],
-                    axis=-1,
-                ),
-            ],
-            axis=-1,
-        ).astype(np.float32)
+        height = (cube[..., 2] - HALF_M) * 10
+        return row(
+            [*offsets(cube[..., :3] - scene.tool_pos_m), *tool(scene)],
+            [*hand(scene), height, quarter_turn(scene, "cube") * 3],
+        )
 
     def utility(self, scene: Scene) -> Array:
         cube = scene.objects["cube"]

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hardware.scene import Scene
 from sim.task import Array, Layout, Part, Prop, Waypoint, pose
-from sim.tasks.grasp import HALF_M, cube, held, quarter_turn, way_to_grasp
+from sim.tasks.grasp import HALF_M, cube, hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
 TOLERANCE_M = 0.03
 _ON_TABLE = 0.3  # share of the places that lie on the table
@@ -46,31 +46,13 @@ class PickPlace:
         return Layout(tool, poses)
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
-        offset = scene.objects["cube"][..., :3] - scene.tool_pos_m
-        gap = self._gap(scene)
+        cube, gap = scene.objects["cube"], self._gap(scene)
         distance = np.linalg.norm(gap, axis=-1)
-        return np.concatenate(
-            [
-                offset * 5,
-                np.tanh(offset * 30),
-                gap * 5,
-                np.tanh(gap * 30),
-                (scene.tool_pos_m - np.array([0.5, 0.0, 0.15])) * 5,
-                scene.tool_vel_m_s * 5,
-                np.stack(
-                    [
-                        distance * 5,
-                        np.tanh(distance * 30),
-                        scene.gripper * 2 - 1,
-                        scene.gripper_target * 2 - 1,
-                        (scene.objects["cube"][..., 2] - HALF_M) * 10,
-                        quarter_turn(scene, "cube") * 3,
-                    ],
-                    axis=-1,
-                ),
-            ],
-            axis=-1,
-        ).astype(np.float32)
+        height = (cube[..., 2] - HALF_M) * 10
+        return row(
+            [*offsets(cube[..., :3] - scene.tool_pos_m), *offsets(gap), *tool(scene)],
+            [*offsets(distance), *hand(scene), height, quarter_turn(scene, "cube") * 3],
+        )
 
     def _gap(self, scene: Scene) -> Array:
         """(..., 3) m from the cube to its place."""

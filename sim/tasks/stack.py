@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hardware.scene import Scene
 from sim.task import Array, Layout, Waypoint, pose
-from sim.tasks.grasp import HALF_M, cube, held, quarter_turn, way_to_grasp
+from sim.tasks.grasp import HALF_M, cube, hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
 _APART_M = 0.10  # between the cubes at the start
 _OVER_M = 0.06  # how high over its place the upper cube is carried
@@ -39,32 +39,14 @@ class Stack:
         return Layout(tool, {"cube": cube, "base": base})
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
-        offset = scene.objects["cube"][..., :3] - scene.tool_pos_m
-        gap = self._gap(scene)
+        cube, gap = scene.objects["cube"], self._gap(scene)
         sideways = np.linalg.norm(gap[..., :2], axis=-1)
-        return np.concatenate(
-            [
-                offset * 5,
-                np.tanh(offset * 30),
-                gap * 5,
-                np.tanh(gap * 30),
-                (scene.tool_pos_m - np.array([0.5, 0.0, 0.15])) * 5,
-                scene.tool_vel_m_s * 5,
-                np.stack(
-                    [
-                        sideways * 5,
-                        np.tanh(sideways * 30),
-                        scene.gripper * 2 - 1,
-                        scene.gripper_target * 2 - 1,
-                        (scene.objects["cube"][..., 2] - HALF_M) * 10,
-                        quarter_turn(scene, "cube") * 3,
-                        quarter_turn(scene, "base") * 3,
-                    ],
-                    axis=-1,
-                ),
-            ],
-            axis=-1,
-        ).astype(np.float32)
+        height = (cube[..., 2] - HALF_M) * 10
+        turns = [quarter_turn(scene, name) * 3 for name in ("cube", "base")]
+        return row(
+            [*offsets(cube[..., :3] - scene.tool_pos_m), *offsets(gap), *tool(scene)],
+            [*offsets(sideways), *hand(scene), height, *turns],
+        )
 
     def _gap(self, scene: Scene) -> Array:
         """(..., 3) m from the upper cube to its place on the lower one."""

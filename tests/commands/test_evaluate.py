@@ -49,6 +49,12 @@ def test_the_expert_needs_no_run(capsys: Captured) -> None:
     assert "100%" in err
 
 
+def test_the_expert_drives_another_arm_by_its_name(capsys: Captured) -> None:
+    words = ["evaluate", "--policy", "expert", "--task", "reach", "--arm", "iiwa", "--episodes", "2"]
+    assert cli.main([*words, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["success_rate"] == 1.0
+
+
 def test_a_served_arm_is_evaluated_on_in_real_time(capsys: Captured) -> None:
     words = ["evaluate", "--policy", "expert", "--task", "reach", "--episodes", "2", "--json"]
     with closing(Served(lambda: make("reach"))) as served:

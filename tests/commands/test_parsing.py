@@ -12,6 +12,7 @@ from robot_rlhf import cli
 from robot_rlhf.commands.arguments import Train
 from robot_rlhf.commands.parsing import parse
 from robot_rlhf.session.presets import preset
+from robot_rlhf.session.run_folder import load_config
 
 if TYPE_CHECKING:
     from tests.conftest import FinishedRun
@@ -39,6 +40,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_tasks_preset(tmp_path: Pa
         ("[sac]\nhiden = 3", "unknown key sac.hiden, did you mean sac.hidden?"),
         ("seed = -1", "seed is -1"),
         ('task = "fly"', "no task named 'fly'"),
+        ('arm = "pand"', "no arm named 'pand', did you mean 'panda'"),
         ('seed = "many"', "seed"),
         ("seed = [", "not valid TOML"),
     ],
@@ -50,6 +52,14 @@ def test_a_file_of_settings_that_is_not_in_order_is_named(
     line = refused("train", "--config", "mine.toml")
     assert fragment in line
     assert [path.name for path in here.iterdir()] == ["mine.toml"]
+
+
+def test_settings_without_an_arm_are_of_the_panda(tmp_path: Path) -> None:
+    file = tmp_path / "older.toml"
+    file.write_text('task = "reach"\n')
+    assert load_config(file).arm == "panda"
+    command = parse(["train", "--config", str(file), "--arm", "iiwa"])
+    assert isinstance(command, Train) and command.settings.arm == "iiwa"
 
 
 def test_a_file_of_settings_that_is_not_there_is_named(here: Path, refused: Refused) -> None:

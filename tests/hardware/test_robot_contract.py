@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from hardware.clock import NS_PER_S, Clock, ManualClock
 from hardware.drivers.fake import FakeArm
 from hardware.robot import Command, Limit, Robot, RobotError, RobotState, Source, Vector
 from sim.arm import SimArm
+from sim.arms.model import ARMS, make_arm
 from sim.world import World
 
 WALL_SLACK_M = 0.01
@@ -60,14 +62,14 @@ def fake() -> Rig:
     return Rig(FakeArm(clock), clock, period_s=0.02)
 
 
-def panda() -> Rig:
+def simulated(name: str) -> Rig:
     world = World()  # it is its own clock: time moves, physics steps
-    arm = SimArm(world)
+    arm = SimArm(world, make_arm(name))
     world.seal()
     return Rig(arm, world, period_s=0.1)
 
 
-RIGS: dict[str, Callable[[], Rig]] = {"fake": fake, "panda": panda}
+RIGS: dict[str, Callable[[], Rig]] = {"fake": fake, **{name: partial(simulated, name) for name in ARMS}}
 
 
 @pytest.fixture(params=sorted(RIGS))

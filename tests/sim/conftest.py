@@ -12,11 +12,16 @@ from sim.task import Task
 
 @pytest.fixture
 def make_env() -> Iterator[Callable[..., TaskEnv]]:
-    """make_env(task, control_hz=10.0, end_on_success=False)."""
+    """make_env(task, control_hz=10.0, end_on_success=False, arm="panda")."""
     made: list[TaskEnv] = []
 
-    def make(task: str | Task = "reach", control_hz: float = 10.0, end_on_success: bool = False) -> TaskEnv:
-        made.append(TaskEnv(task, control_hz, end_on_success))
+    def make(
+        task: str | Task = "reach",
+        control_hz: float = 10.0,
+        end_on_success: bool = False,
+        arm: str = "panda",
+    ) -> TaskEnv:
+        made.append(TaskEnv(task, control_hz, end_on_success, arm=arm))
         return made[-1]
 
     yield make

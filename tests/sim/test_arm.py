@@ -12,7 +12,8 @@ import pytest
 from numpy.typing import NDArray
 
 from hardware.robot import Command, Limit, RobotError, RobotState, Source
-from sim.arm import HOME_RAD, PANDA_SPEC, SimArm
+from sim.arm import SimArm
+from sim.arms.panda import PANDA, PANDA_SPEC
 from sim.world import TIMESTEP_NS, World
 
 Array = NDArray[np.float64]
@@ -150,7 +151,7 @@ def test_a_reset_puts_the_tool_at_rest_where_it_was_told(world: World, arm: SimA
         assert (PANDA_SPEC.joint_low_rad < state.joint_pos_rad).all()
         assert (state.joint_pos_rad < PANDA_SPEC.joint_high_rad).all()
     arm.reset(None)
-    np.testing.assert_allclose(arm.read().joint_pos_rad, HOME_RAD)
+    np.testing.assert_allclose(arm.read().joint_pos_rad, PANDA.home_rad)
 
 
 def test_a_place_out_of_reach_is_refused_by_name(arm: SimArm) -> None:

@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from hardware.appearance import Kinematics, SceneDescription
-from sim.arm import FINGER_OPEN_M, FINGERS, PANDA_SPEC, TOOL_LINK, SimArm
+from sim.arm import SimArm
+from sim.arms.model import ARMS, make_arm
+from sim.arms.panda import PANDA, PANDA_SPEC
 from sim.description import describe, hull
 from sim.task import TASKS, make_task, pose
 from sim.world import World
@@ -20,9 +22,10 @@ BASE = pose(0.0, 0.0, 0.0)
 
 
 @pytest.mark.parametrize("task", TASKS)
-def test_every_task_has_a_description_of_bounded_size(task: str) -> None:
-    start = time.perf_counter()
-    made = describe(make_task(task))
+@pytest.mark.parametrize("arm", ARMS)
+def test_every_task_has_a_description_of_bounded_size(task: str, arm: str) -> None:
+    start, spec = time.perf_counter(), make_arm(arm).spec
+    made = describe(make_task(task), spec)
     assert time.perf_counter() - start < 2.0  # measured: 0.1 s
     encoded = msgspec.msgpack.encode(made)
     assert len(encoded) < 100_000
@@ -32,21 +35,23 @@ def test_every_task_has_a_description_of_bounded_size(task: str) -> None:
         (prop.name, prop.is_marker) for prop in make_task(task).props
     ]
     assert {view.name for view in made.views} >= {"front", "side", "top", "hand"}
-    assert made.workspace_high_m == tuple(PANDA_SPEC.workspace_high_m)
+    assert made.robot == arm
+    assert made.workspace_high_m == tuple(spec.workspace_high_m)
 
 
-def test_links_stand_where_pybullet_has_them() -> None:
-    chain = Kinematics(describe(make_task("reach")).links)
-    world = World()
-    arm = SimArm(world)
+@pytest.mark.parametrize("name", ARMS)
+def test_links_stand_where_pybullet_has_them(name: str) -> None:
+    model, world = make_arm(name), World()
+    chain = Kinematics(describe(make_task("reach"), model.spec).links)
+    arm = model.load(world.client)
     rng = np.random.default_rng(0)
     for _ in range(20):
-        joints = rng.uniform(PANDA_SPEC.joint_low_rad, PANDA_SPEC.joint_high_rad)
+        joints = rng.uniform(model.spec.joint_low_rad, model.spec.joint_high_rad)
         opening = float(rng.uniform())
         for index, angle in enumerate(joints):
             world.client.resetJointState(arm.body, index, angle)
-        for finger in FINGERS:
-            world.client.resetJointState(arm.body, finger, opening * FINGER_OPEN_M)
+        for finger in arm.fingers:
+            world.client.resetJointState(arm.body, finger, opening * model.finger_open_m)
         poses = chain.poses(joints, opening, BASE)
         assert len(poses) == world.client.getNumJoints(arm.body) + 1
         for index in range(len(poses) - 1):
@@ -71,10 +76,10 @@ def test_of_an_arm_that_looks_otherwise_the_hand_is_drawn_at_its_tool() -> None:
         joints = rng.uniform(PANDA_SPEC.joint_low_rad, PANDA_SPEC.joint_high_rad)
         arm = chains[0].poses(joints, 0.7, BASE)
         with closing(World()) as world:
-            there = SimArm(world)
+            there = PANDA.load(world.client)
             for index, angle in enumerate(joints):
                 world.client.resetJointState(there.body, index, angle)
-            tool = world.client.getLinkState(there.body, TOOL_LINK, computeForwardKinematics=True)
+            tool = world.client.getLinkState(there.body, there.tool, computeForwardKinematics=True)
         hand = chains[1].poses(np.zeros(7), 0.7, np.concatenate([tool[4], tool[5]]))
         for link, seen in zip(made.links, hand, strict=True):
             assert np.abs(seen - arm[names.index(link.name)]).max() < 1e-4

@@ -53,8 +53,18 @@ def test_the_same_seed_is_the_same_start_and_another_is_not() -> None:
     assert (places[0] == places[1]).all() and not (places[0] == places[2]).all()
 
 
+def test_another_arm_is_asked_for_by_its_name() -> None:
+    with closing(make("reach", "0", "iiwa")) as arm:
+        assert arm.spec.name == "iiwa" and arm.spec.control_hz == 100.0
+
+
 @pytest.mark.parametrize(
-    ("options", "line"), [({"task": "fly"}, "no task named 'fly'"), ({"seed": "x"}, "whole number")]
+    ("options", "line"),
+    [
+        ({"task": "fly"}, "no task named 'fly'"),
+        ({"seed": "x"}, "whole number"),
+        ({"arm": "x"}, "no arm named 'x'"),
+    ],
 )
 def test_options_that_make_no_sense_are_named(options: dict[str, str], line: str) -> None:
     with pytest.raises(RobotError, match=line):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from hardware.scene import Scene
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.session.rollout import hand_action
-from sim.arm import PANDA_SPEC
+from sim.arms.panda import PANDA_SPEC
 from sim.env import SPEED_M_S, TaskEnv
 from sim.task import SUCCESS_HOLD_S, TASKS, Layout, Task, Waypoint, make_task
 
 MakeEnv = Callable[..., TaskEnv]
+ROWS = dict(np.load(Path(__file__).parent / "data" / "observations.npz"))
+"""What was seen of `some_scenes`, by task."""
 
 
 @pytest.fixture(params=sorted(TASKS))
@@ -133,6 +136,13 @@ def test_judging_a_scene_does_not_change_it(task: Task) -> None:
     before = scenes.pack()
     task.observe(scenes), task.utility(scenes), task.success(scenes), task.expert(moment(scenes, 0))
     np.testing.assert_array_equal(scenes.pack(), before)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_observations_are_the_rows_that_policies_were_trained_on(name: str) -> None:
+    """To the last bit where they were made; another machine's tanh may differ in it."""
+    task = make_task(name)
+    np.testing.assert_array_max_ulp(task.observe(some_scenes(task)), ROWS[name])
 
 
 def test_utility_is_from_0_to_1_wherever_things_are(task: Task) -> None:

@@ -23,7 +23,7 @@ from robot_rlhf.console.scene.camera import Projection, Viewpoint
 from robot_rlhf.console.scene.ground import Ground
 from robot_rlhf.console.scene.mesh import ArmMesh
 from robot_rlhf.console.scene.picture import Picture
-from sim.arm import HOME_RAD
+from sim.arms.panda import PANDA
 from sim.cell import SimCell
 from sim.description import describe
 from sim.env import TaskEnv
@@ -34,6 +34,7 @@ WHOLE = pygame.Rect(0, 0, *SIZE)
 FRONT = Viewpoint((0.4, 0.0, 0.2), 1.4, 35.0, 25.0)
 AWAY = (0.45, 0.25, 0.02)  # on the table, away from the arm
 RED = np.array([1.0, 0.0, 0.0])
+HOME_RAD = np.array(PANDA.home_rad)
 
 
 @cache

@@ -1,0 +1,1 @@
+"""The arms that can be simulated, a file each: what differs from one to the next."""
