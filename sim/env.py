@@ -63,8 +63,8 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         cameras: Sequence[str] = (),
         camera_px: int = CAMERA_PX,
     ) -> None:
-        """`cell`, closed with the environment, is by default one that is simulated here, with `arm`. `cameras`
-        are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high."""
+        """`cell`, closed with the environment, is by default one that is simulated here, with `arm`.
+        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high."""
         if cameras and cell is not None:
             raise ValueError("cameras are drawn for the arm that is simulated here, not for a served one")
         self.task = make_task(task) if isinstance(task, str) else task
