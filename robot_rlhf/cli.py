@@ -37,6 +37,7 @@ from robot_rlhf.commands.arguments import (
     Label,
     LiveOptions,
     Record,
+    Replay,
     Report,
     Said,
     Teleop,
@@ -127,7 +128,7 @@ def _run(command: Command) -> int:
             show(result, result.table(), command.json)
         case Report():
             print(_report(command.run))
-        case Verify() | Info() | Said() | Backup():
+        case Verify() | Info() | Said() | Replay() | Backup():
             from robot_rlhf.commands.looking_back import look_back
 
             with _stdout_kept_clean(command.json):

@@ -189,6 +189,24 @@ class Said:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """Play an episode of a run from any side, in a window or into a video."""
+
+    run: Positional[_Run]
+    """Folder of the run."""
+    episode: Annotated[int, arg(metavar="N", help_behavior_hint="")]
+    """Which one, by its number."""
+    video: Annotated[Path | None, arg(metavar="FILE.mp4", help_behavior_hint="")] = None
+    """Write it there instead of opening a window."""
+    camera: Annotated[str, arg(metavar="NAME")] = "corner"
+    """From where: corner, front, side, top, wrist, or YAW,PITCH or YAW,PITCH,METRES such as 90,-35,1.0."""
+    speed: float = 1.0
+    """So many times as fast as it was."""
+    json: _Switch = False
+    """Print the result as one line of JSON."""
+
+
+@dataclass(frozen=True)
 class Backup:
     """Make a sound copy of a run, also while a session works on it."""
 
@@ -307,7 +325,7 @@ class Arm:
     """Print the result as one line of JSON."""
 
 
-LookingBack: TypeAlias = Verify | Info | Said | Backup
+LookingBack: TypeAlias = Verify | Info | Said | Replay | Backup
 Command: TypeAlias = (
     Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys | Arm | LookingBack
 )
@@ -323,6 +341,7 @@ COMMANDS: dict[str, type[Command]] = {
     "report": Report,
     "info": Info,
     "feedback": Said,
+    "replay": Replay,
     "verify": Verify,
     "backup": Backup,
     "robot": Arm,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 
 from robot_rlhf.commands.answer import Answer
-from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Said, Verify
+from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Replay, Said, Verify
 
 
 def look_back(command: LookingBack) -> Answer:
@@ -26,6 +26,10 @@ def look_back(command: LookingBack) -> Answer:
                 return said.listed(command)
             who = command.name or getpass.getuser()
             return (said.undo if command.what == "undo" else said.redo)(command.run, command.ids, who)
+        case Replay():
+            from robot_rlhf.commands.replay import replay
+
+            return replay(command)
         case Backup():
             from robot_rlhf.commands.backup import back_up
 

@@ -23,6 +23,7 @@ from robot_rlhf.commands.arguments import (
     Keys,
     Label,
     Record,
+    Replay,
     Said,
     Teleop,
     Train,
@@ -260,6 +261,11 @@ def _check(asked: Command) -> None:
                 raise UsageError("say whose key: keys make NAME, keys revoke NAME (keys list needs none)")
         case Said():
             _check_said(asked)
+        case Replay():
+            if not 0.05 <= asked.speed <= 20.0:
+                raise UsageError(f"--speed is {asked.speed}: it must be from 0.05 to 20")
+            if asked.video is not None and asked.video.suffix != ".mp4":
+                raise UsageError(f"--video is {asked.video}: a video's name ends in .mp4")
         case _:
             pass
 
