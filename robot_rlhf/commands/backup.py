@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import uuid
 from pathlib import Path
 
 from robot_rlhf.commands.answer import Answer
@@ -39,8 +38,9 @@ def back_up(run: Path, out: Path) -> BackedUp:
     if out.resolve().is_relative_to(run.resolve()):
         raise RunError(f"{out} lies in the run itself: choose a place outside")
     out.parent.mkdir(parents=True, exist_ok=True)
-    draft = out.with_name(f".{out.name}.{uuid.uuid4().hex[:8]}.tmp")
+    draft = out.with_name(f".{out.name}.tmp")
     try:
+        shutil.rmtree(draft, ignore_errors=True)  # what a backup that was killed left
         draft.mkdir()
         for item in sorted(run.iterdir()):
             if item.is_dir() and item.name != CHECKPOINTS:
