@@ -127,7 +127,7 @@ def _run(command: Command) -> int:
                 result = _evaluate(command)
             show(result, result.table(), command.json)
         case Report():
-            print(_report(command.run))
+            print(_report(command.runs[0]) if len(command.runs) == 1 else _compare(command))
         case Verify() | Info() | Said() | Replay() | Backup():
             from robot_rlhf.commands.looking_back import look_back
 
@@ -296,6 +296,16 @@ def _report(run: Path) -> Path:
     if missing("sim"):
         say(f"the report has no clips, since nothing here draws them: {pip_line(['sim'])}")
     return write_run_report(run)
+
+
+def _compare(command: Report) -> Path:
+    need("report", "learn")
+    from robot_rlhf.report.comparison_page import write_comparison
+
+    try:
+        return write_comparison(command.runs, command.out)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 def _summary_of(run: Path) -> Summary | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.killed.lockstep import END_S
+from benchmarks.killed.lockstep import END_S, LATER_S, LOADED, MOST_EVENTS
 from benchmarks.killed.processes import TINY, children, free_ports, kill_group, start
 from benchmarks.killed.recorder import Recorder
 from hardware.transport import wait
@@ -62,7 +62,9 @@ class Live:
     def kill(self, rng: np.random.Generator) -> list[str]:
         for _ in range(5):
             recorder = self._going(rng)
-            self._teach(recorder, rng.uniform(0.2, 12.0))
+            if rng.random() < LOADED:
+                self._teach(recorder, END_S, len(recorder.events) + int(rng.integers(0, MOST_EVENTS)))
+            self._teach(recorder, rng.uniform(0.0, LATER_S))
             if self._process is not None and self._process.poll() is None:
                 return self._killed(recorder, str(rng.choice(self.victims)))
             if not (recorder.run / "summary.json").exists():
@@ -124,8 +126,8 @@ class Live:
         words = ["-m", "hardware.host", "--driver", "sim", "--bind", f"tcp://127.0.0.1:{self._ports[1]}"]
         return start(words, self.folder / "host.log")
 
-    def _teach(self, recorder: Recorder, seconds: float) -> None:
-        """Be its operator for so long, or until it is over."""
+    def _teach(self, recorder: Recorder, seconds: float, events: int | None = None) -> None:
+        """Be its operator for so long, until so many events were acknowledged, or until it is over."""
         assert self._link is not None and self._process is not None
         until = time.monotonic() + seconds
         while time.monotonic() < until and self._process.poll() is None:
@@ -143,6 +145,8 @@ class Live:
                 self._process.wait(END_S)
                 break
             recorder.look()
+            if events is not None and self._person is not None and len(recorder.events) >= events:
+                break
             wait(self._link.endpoints, time.monotonic_ns() + 5_000_000)
         recorder.look()
 

@@ -11,8 +11,12 @@ import numpy as np
 
 from benchmarks.killed.processes import TINY, kill_group, start, watched
 from benchmarks.killed.recorder import Recorder
+from robot_rlhf.session.run_folder import RunFolder
 
 END_S = 240.0
+LOADED, MOST_EVENTS, LATER_S = 0.9, 12, 1.5
+"""This share of kills comes after fewer than so many more events, and up to so many seconds later, so that
+every stage is met; the others come while everything is loaded."""
 
 
 @dataclass
@@ -29,15 +33,16 @@ class Lockstep:
     def kill(self, rng: np.random.Generator) -> list[str]:
         for _ in range(5):
             recorder = self._current()
-            process, said = self._started(recorder.run), recorder.run.with_suffix(".log")
-            if rng.random() < 0.9:  # the rest dies while it is loaded
-                watched(process, recorder.look, END_S, partial(_is_longer, said, said.stat().st_size))
-            ended = watched(process, recorder.look, rng.uniform(0.0, 8.0))
+            process = self._started(recorder.run)
+            if rng.random() < LOADED:
+                wanted = len(recorder.events) + int(rng.integers(0, MOST_EVENTS))
+                watched(process, recorder.look, END_S, partial(_has, recorder, wanted))
+            ended = watched(process, recorder.look, rng.uniform(0.0, LATER_S))
             kill_group(process)
             if ended is None:
                 return recorder.complaints()
             if ended:
-                return [f"it ended with {ended}: {said.read_text()[-500:]}"]
+                return [f"it ended with {ended}: {recorder.run.with_suffix('.log').read_text()[-500:]}"]
         return ["it always ended before it was killed"]
 
     def finish(self) -> list[str]:
@@ -61,5 +66,6 @@ class Lockstep:
         return start(["-m", "robot_rlhf.cli", *words, str(run), *TINY.split()], run.with_suffix(".log"))
 
 
-def _is_longer(file: Path, size: int) -> bool:
-    return file.stat().st_size > size
+def _has(recorder: Recorder, events: int) -> bool:
+    """Whether it works, and so many events were acknowledged."""
+    return RunFolder.is_begun(recorder.run) and len(recorder.events) >= events

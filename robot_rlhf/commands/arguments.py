@@ -126,10 +126,15 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Report:
-    """Write RUN/report.html anew from what the run's folder holds, finished or not, and print its path."""
+    """Write RUN/report.html anew from what the run's folder holds, finished or not, and print its path.
 
-    run: Positional[_Run]
-    """Folder of the run."""
+    Of several runs a page of their own: success with bands over the seeds, and runs against runs.
+    """
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN [RUN ...]", help_behavior_hint="")]
+    """Folders of the runs. Those that differ in nothing but the seed are taken together."""
+    out: Annotated[Path, arg(metavar="FILE.html")] = Path("comparison.html")
+    """Where the page of several runs goes."""
 
 
 @dataclass(frozen=True)

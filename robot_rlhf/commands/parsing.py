@@ -24,6 +24,7 @@ from robot_rlhf.commands.arguments import (
     Label,
     Record,
     Replay,
+    Report,
     Said,
     Teleop,
     Train,
@@ -261,6 +262,9 @@ def _check(asked: Command) -> None:
                 raise UsageError("say whose key: keys make NAME, keys revoke NAME (keys list needs none)")
         case Said():
             _check_said(asked)
+        case Report():
+            if not asked.runs:
+                raise UsageError("say which: report RUN, or report RUN RUN ... to compare several")
         case Replay():
             if not 0.05 <= asked.speed <= 20.0:
                 raise UsageError(f"--speed is {asked.speed}: it must be from 0.05 to 20")
