@@ -26,22 +26,28 @@ from rich.text import Text
 from robot_rlhf import __version__
 from robot_rlhf.commands.arguments import (
     Arm,
+    Backup,
     Command,
     Console,
     Demo,
     Doctor,
     Evaluate,
+    Info,
     Keys,
     Label,
     LiveOptions,
     Record,
+    Replay,
     Report,
+    Said,
     Teleop,
     Train,
+    Verify,
 )
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import EXTRAS, MissingExtraError, missing, need, pip_line
 from robot_rlhf.commands.parsing import PROGRAM, UsageError, parse
+from robot_rlhf.commands.telling import say, show
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.summary import Summary, read_summary
@@ -83,7 +89,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except SystemExit as stop:  # a help text was shown
         return _OK if stop.code is None else int(stop.code)
     except KeyboardInterrupt:
-        _say(_how_to_go_on(command))
+        say(_how_to_go_on(command))
         return _INTERRUPTED
     except BrokenPipeError:  # whoever read stdout has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -92,7 +98,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         line = _in_one_line(error, command)
         if line is None or debug:
             raise
-        _say(f"error: {' '.join(line.split())}")
+        say(f"error: {' '.join(line.split())}")
         return _USAGE if isinstance(error, UsageError) else _FAILED
 
 
@@ -102,9 +108,9 @@ def _run(command: Command) -> int:
             with _stdout_kept_clean(command.json):
                 summary = _train(command)
             if summary is None:
-                _say(_how_to_go_on(command))
+                say(_how_to_go_on(command))
                 return _INTERRUPTED
-            _show(summary, _summary_table(summary, command.out), command.json)
+            show(summary, _summary_table(summary, command.out), command.json)
         case Console():
             return _console(command)
         case Teleop() | Record() | Label():
@@ -119,15 +125,22 @@ def _run(command: Command) -> int:
         case Evaluate():
             with _stdout_kept_clean(command.json):
                 result = _evaluate(command)
-            _show(result, result.table(), command.json)
+            show(result, result.table(), command.json)
         case Report():
-            print(_report(command.run))
+            print(_report(command.runs[0]) if len(command.runs) == 1 else _compare(command))
+        case Verify() | Info() | Said() | Replay() | Backup():
+            from robot_rlhf.commands.looking_back import look_back
+
+            with _stdout_kept_clean(command.json):
+                found = look_back(command)
+            print(msgspec.json.encode(found).decode() if command.json else "\n".join(found.lines()))
+            return _OK if found.good else _FAILED
         case Doctor():
             from robot_rlhf.commands.doctor import diagnose
 
             with _stdout_kept_clean(command.json):
                 diagnosis = diagnose(command.out)
-            _show(diagnosis, diagnosis.table(), command.json, on_stdout=True)
+            show(diagnosis, diagnosis.table(), command.json, on_stdout=True)
             return _OK if diagnosis.healthy else _FAILED
     return _OK
 
@@ -138,8 +151,8 @@ def _train(command: Train) -> Summary | None:
     resumes = command.run.resume and RunFolder.is_begun(out)
     if resumes and (summary := _summary_of(out)) is not None:
         if not (out / REPORT).exists():  # it was killed after its last word
-            _say(f"writing {_report(out)}")
-        _say(f"{out} is finished: there is nothing to resume")
+            say(f"writing {_report(out)}")
+        say(f"{out} is finished: there is nothing to resume")
         return summary
     name = "demo" if isinstance(command, Demo) else "train"
     need(name, "sim", "learn")
@@ -149,7 +162,7 @@ def _train(command: Train) -> Summary | None:
     if settings.operator == "console" and not command.wire.no_window:
         need(name, "console")
     elif isinstance(command, Demo) and not command.headless and not has_display():
-        _say("there is no screen here, so a simulated operator teaches in your place (--headless says so)")
+        say("there is no screen here, so a simulated operator teaches in your place (--headless says so)")
     wire = None
     if settings.in_real_time:
         wire = _wire(command.wire, guide=isinstance(command, Demo), opens=settings.operator == "console")
@@ -159,7 +172,7 @@ def _train(command: Train) -> Summary | None:
         try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
-        _say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
+        say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
         if wire is None:
             from robot_rlhf.commands.train import train
 
@@ -218,7 +231,7 @@ def _live(command: Teleop | Record | Label) -> None:
             if not RunFolder.is_begun(folder):
                 RunFolder.create(folder, settings).close()
             live.record(folder, settings, wire)
-            _say(f"to learn from it: {PROGRAM} train --resume --out {shlex.quote(str(folder))}")
+            say(f"to learn from it: {PROGRAM} train --resume --out {shlex.quote(str(folder))}")
         case Label():
             live.label(command.run, command.pairs, wire)
 
@@ -286,8 +299,18 @@ def _report(run: Path) -> Path:
     from robot_rlhf.commands.report import write_run_report
 
     if missing("sim"):
-        _say(f"the report has no clips, since nothing here draws them: {pip_line(['sim'])}")
+        say(f"the report has no clips, since nothing here draws them: {pip_line(['sim'])}")
     return write_run_report(run)
+
+
+def _compare(command: Report) -> Path:
+    need("report", "learn")
+    from robot_rlhf.report.comparison_page import write_comparison
+
+    try:
+        return write_comparison(command.runs, command.out)
+    except ValueError as error:
+        raise RunError(str(error)) from error
 
 
 def _summary_of(run: Path) -> Summary | None:
@@ -307,18 +330,6 @@ def _summary_table(summary: Summary, out: Path) -> Table:
     table.add_row("wall time", f"{summary.wall_seconds / 60:.1f} min, {summary.environment_steps:,} steps")
     table.add_row("report", Text(str(out / REPORT)))
     return table
-
-
-def _show(result: msgspec.Struct, table: Table, as_json: bool, on_stdout: bool = False) -> None:
-    """The one line of --json on stdout, or for a person a table, by default where the progress was."""
-    if as_json:
-        print(msgspec.json.encode(result).decode())
-    else:
-        Terminal(stderr=not on_stdout).print(table)
-
-
-def _say(line: str) -> None:
-    print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
 
 
 def _how_to_go_on(command: Command | None) -> str:

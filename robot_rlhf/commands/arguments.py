@@ -128,10 +128,101 @@ class Evaluate:
 
 @dataclass(frozen=True)
 class Report:
-    """Write RUN/report.html anew from what the run's folder holds, finished or not, and print its path."""
+    """Write RUN/report.html anew from what the run's folder holds, finished or not, and print its path.
+
+    Of several runs a page of their own: success with bands over the seeds, and runs against runs.
+    """
+
+    runs: Annotated[Positional[tuple[Path, ...]], arg(metavar="RUN [RUN ...]", help_behavior_hint="")]
+    """Folders of the runs. Those that differ in nothing but the seed are taken together."""
+    out: Annotated[Path, arg(metavar="FILE.html")] = Path("comparison.html")
+    """Where the page of several runs goes."""
+
+
+@dataclass(frozen=True)
+class Verify:
+    """Check everything that a run's folder holds, and name what is not sound; nothing is changed.
+
+    Exit code 0 where it is sound, 1 where not. It may be run beside a session that works on the run.
+    """
 
     run: Positional[_Run]
     """Folder of the run."""
+    json: _Switch = False
+    """Print the findings as one line of JSON."""
+
+
+@dataclass(frozen=True)
+class Info:
+    """Tell what a run is, how far it has come, what was said in it, and what can be done with it next."""
+
+    run: Positional[_Run]
+    """Folder of the run."""
+    json: _Switch = False
+    """Print it as one line of JSON."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """List what was said in a run, take some of it back, or bring back what was taken back.
+
+    Nothing is ever deleted: an undo is an event of its own, and what is brought back is said anew.
+    """
+
+    what: Positional[Literal["list", "undo", "redo"]]
+    """list: the newest that fit; undo, redo: those of the ids."""
+    run: Positional[_Run]
+    """Folder of the run."""
+    ids: Annotated[Positional[tuple[str, ...]], arg(metavar="[ID ...]", help_behavior_hint="")] = ()
+    """Ids of events, or how they begin, for undo and redo."""
+    kind: Annotated[str | None, arg(metavar="KIND", help_behavior_hint="")] = None
+    """Only demonstrations, takeovers, preferences, evaluations, outcomes, removal or undo."""
+    operator: Annotated[str | None, arg(metavar="NAME", help_behavior_hint="")] = None
+    """Only theirs."""
+    episode: Annotated[int | None, arg(metavar="N", help_behavior_hint="")] = None
+    """Only about that episode."""
+    since: Annotated[str | None, arg(metavar="WHEN", help_behavior_hint="")] = None
+    """Only from then on: 90s, 30m, 2h, 3d ago, or a time such as 2026-05-31T14:00."""
+    search: Annotated[str | None, arg(metavar="TEXT", help_behavior_hint="")] = None
+    """Only with this text in the stored event."""
+    undone: _Switch = False
+    """Only what was taken back."""
+    limit: int = 30
+    """So many, the newest ones; 0 for all."""
+    name: Annotated[str, arg(metavar="NAME", help_behavior_hint="(default: your login)")] = ""
+    """Who takes back."""
+    json: _Switch = False
+    """Print the result as one line of JSON."""
+
+
+@dataclass(frozen=True)
+class Replay:
+    """Play an episode of a run from any side, in a window or into a video."""
+
+    run: Positional[_Run]
+    """Folder of the run."""
+    episode: Annotated[int, arg(metavar="N", help_behavior_hint="")]
+    """Which one, by its number."""
+    video: Annotated[Path | None, arg(metavar="FILE.mp4", help_behavior_hint="")] = None
+    """Write it there instead of opening a window."""
+    camera: Annotated[str, arg(metavar="NAME")] = "corner"
+    """From where: corner, front, side, top, wrist, or YAW,PITCH or YAW,PITCH,METRES such as 90,-35,1.0."""
+    speed: float = 1.0
+    """So many times as fast as it was."""
+    json: _Switch = False
+    """Print the result as one line of JSON."""
+
+
+@dataclass(frozen=True)
+class Backup:
+    """Make a sound copy of a run, also while a session works on it."""
+
+    run: Positional[_Run]
+    """Folder of the run."""
+    out: Annotated[Path, arg(metavar="FOLDER")]
+    """The copy, a run's folder like any other; it must not exist, and appears whole or not at all."""
+    json: _Switch = False
+    """Print the result as one line of JSON."""
 
 
 @dataclass(frozen=True)
@@ -245,8 +336,9 @@ class Arm:
     """Print the result as one line of JSON."""
 
 
+LookingBack: TypeAlias = Verify | Info | Said | Replay | Backup
 Command: TypeAlias = (
-    Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys | Arm
+    Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys | Arm | LookingBack
 )
 
 COMMANDS: dict[str, type[Command]] = {
@@ -258,6 +350,11 @@ COMMANDS: dict[str, type[Command]] = {
     "label": Label,
     "evaluate": Evaluate,
     "report": Report,
+    "info": Info,
+    "feedback": Said,
+    "replay": Replay,
+    "verify": Verify,
+    "backup": Backup,
     "robot": Arm,
     "keys": Keys,
     "doctor": Doctor,

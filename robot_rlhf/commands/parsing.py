@@ -16,8 +16,21 @@ import msgspec
 import tyro
 from tyro.conf import Positional
 
-from robot_rlhf.commands.arguments import COMMANDS, Command, Evaluate, Keys, Label, Record, Teleop, Train
+from robot_rlhf.commands.arguments import (
+    COMMANDS,
+    Command,
+    Evaluate,
+    Keys,
+    Label,
+    Record,
+    Replay,
+    Report,
+    Said,
+    Teleop,
+    Train,
+)
 from robot_rlhf.commands.display import has_display
+from robot_rlhf.feedback.types import Kind
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import live_preset, preset, with_cameras
 from robot_rlhf.session.run_folder import RunFolder, load_config, read_config
@@ -260,8 +273,30 @@ def _check(asked: Command) -> None:
         case Keys():
             if (asked.name is None) != (asked.what == "list"):
                 raise UsageError("say whose key: keys make NAME, keys revoke NAME (keys list needs none)")
+        case Said():
+            _check_said(asked)
+        case Report():
+            if not asked.runs:
+                raise UsageError("say which: report RUN, or report RUN RUN ... to compare several")
+        case Replay():
+            if not 0.05 <= asked.speed <= 20.0:
+                raise UsageError(f"--speed is {asked.speed}: it must be from 0.05 to 20")
+            if asked.video is not None and asked.video.suffix != ".mp4":
+                raise UsageError(f"--video is {asked.video}: a video's name ends in .mp4")
         case _:
             pass
+
+
+def _check_said(asked: Said) -> None:
+    if (asked.what == "list") == bool(asked.ids):
+        raise UsageError(
+            "say which: feedback undo RUN ID, feedback redo RUN ID; feedback list RUN takes none"
+        )
+    kinds = [*(kind.value for kind in Kind), "removal", "undo"]
+    if asked.kind is not None and asked.kind not in kinds:
+        raise UsageError(f"there is no kind {asked.kind!r}{_hint(asked.kind, kinds)}")
+    if asked.limit < 0:
+        raise UsageError(f"--limit is {asked.limit}: it must not be negative")
 
 
 def _check_evaluate(asked: Evaluate) -> None:

@@ -24,9 +24,9 @@ from robot_rlhf.feedback import store_file, store_migration
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store_codec import Row, StoredEvent
 from robot_rlhf.feedback.store_file import StoreError
-from robot_rlhf.feedback.types import KIND_OF, Feedback, Kind, Preference, Query, Removal, Undo, Withdrawal
+from robot_rlhf.feedback.types import Feedback, Kind, Preference, Query, Undo, Withdrawal
 
-__all__ = ["Checkpoint", "OperatorSeconds", "Store", "StoreError", "StoredEvent", "Truth"]
+__all__ = ["Checkpoint", "Entry", "OperatorSeconds", "Store", "StoreError", "StoredEvent", "Truth"]
 
 
 class OperatorSeconds(NamedTuple):
@@ -43,26 +43,20 @@ class Truth(NamedTuple):
     success: bool
 
 
+class Entry(NamedTuple):
+    """An event at its place in the record, and the place of the first undo that took it back, or None."""
+
+    seq: int
+    event: StoredEvent
+    undone_by: int | None
+
+
 class Checkpoint(NamedTuple):
     """A saved state of the learner; `path` is relative to the run's folder, with forward slashes."""
 
     step: int
     path: str
     created_ns: int
-
-
-_REMOVAL = "removal"
-
-
-def _kind_of(event: StoredEvent) -> str:
-    """What stands in the column `kind`."""
-    match event:
-        case Undo():
-            return "undo"
-        case Removal():
-            return _REMOVAL
-        case _:
-            return KIND_OF[type(event)].value
 
 
 class Store:
@@ -106,11 +100,22 @@ class Store:
         path = Path(path)
         return cls(path, store_file.open_for_reading(path), None)
 
+    @classmethod
+    def open_untouched(cls, path: str | os.PathLike[str]) -> Store:
+        """The store at `path` for a look that leaves every file as it was, and does not read it all first."""
+        path = Path(path)
+        return cls(path, store_file.open_untouched(path), None)
+
     def close(self) -> None:
         """Close the file. Calling it twice is fine."""
         self._connection.close()
         if self._lock is not None:
             self._lock.close()
+
+    def copy(self, to: Path) -> None:
+        """Copy the store as it is at one moment to the file `to`, whole and synced or not at all; another
+        process may write meanwhile."""
+        store_migration.copy_database(self._connection, to)
 
     def __enter__(self) -> Store:
         return self
@@ -211,6 +216,12 @@ class Store:
         rows = self._run("SELECT camera FROM pictures WHERE episode = ? ORDER BY camera", (episode,))
         return tuple(camera for (camera,) in rows)
 
+    def all_cameras(self) -> tuple[str, ...]:
+        """The names of the cameras whose pictures of any episode are stored, in alphabetical order."""
+        if not self._has_pictures():
+            return ()
+        return tuple(name for (name,) in self._run("SELECT DISTINCT camera FROM pictures ORDER BY camera"))
+
     def pictures(self, episode: int, camera: str) -> tuple[bytes, ...]:
         """What a camera saw of an episode: T+1 JPEGs, the i-th together with obs[i]."""
         rows = self._has_pictures() and self._run(
@@ -251,24 +262,23 @@ class Store:
                 if codec.decode_event(stored[0][0]) != event:
                     raise StoreError(f"feedback id {event.id!r} is taken by a different event")
                 return False
-            target = self._undo_target(event) if isinstance(event, Undo) else None
-            kind = _kind_of(event)
-            last_episode = max(codec.episodes_of(event), default=None)
+            if isinstance(event, Undo):
+                self._check_undo(event)
+            columns = ", ".join(codec.EVENT_COLUMNS)
+            marks = ", ".join("?" * len(codec.EVENT_COLUMNS))
             self._run(
-                "INSERT INTO feedback "
-                "(seq, id, kind, operator, session, time_ns, last_episode, target, payload) "
-                "SELECT COALESCE(MAX(seq), 0) + 1, ?, ?, ?, ?, ?, ?, ?, ? FROM feedback",
-                (event.id, kind, event.operator, event.session, event.time_ns, last_episode, target, payload),
+                f"INSERT INTO feedback (seq, {columns}, payload) "
+                f"SELECT COALESCE(MAX(seq), 0) + 1, {marks}, ? FROM feedback",
+                (*codec.event_columns(event), payload),
             )
         return True
 
-    def _undo_target(self, undo: Undo) -> str:
+    def _check_undo(self, undo: Undo) -> None:
         rows = self._run("SELECT kind FROM feedback WHERE id = ?", (undo.target,))
         if not rows:
             raise StoreError(f"undo {undo.id!r} names {undo.target!r}, which is no stored event")
         if rows[0][0] == "undo":
             raise StoreError(f"undo {undo.id!r} names another undo: to bring an event back, send it anew")
-        return undo.target
 
     def add_many(self, events: Iterable[StoredEvent]) -> int:
         """Store several events in one transaction: all or none. Returns how many were new."""
@@ -293,7 +303,7 @@ class Store:
 
     def removed(self) -> set[int]:
         """The episodes that are taken out of what is learned from."""
-        rows = self._run("SELECT DISTINCT last_episode FROM standing WHERE kind = ?", (_REMOVAL,))
+        rows = self._run("SELECT DISTINCT last_episode FROM standing WHERE kind = ?", (codec.REMOVAL,))
         return {int(id) for (id,) in rows}
 
     def all_events(self) -> list[StoredEvent]:
@@ -301,9 +311,62 @@ class Store:
         rows = self._run("SELECT payload FROM feedback ORDER BY seq")
         return [codec.decode_event(payload) for (payload,) in rows]
 
+    def history(
+        self,
+        *,
+        kind: str | None = None,
+        operator: str | None = None,
+        since_ns: int | None = None,
+        text: str | None = None,
+    ) -> Iterator[Entry]:
+        """The record from its newest event back, with undone events and the undos, one at a time. `text` is
+        looked for in the stored event, whatever its case."""
+        rows = self._connection.execute(
+            "SELECT event.seq, event.payload, "
+            "(SELECT MIN(undo.seq) FROM feedback AS undo WHERE undo.target = event.id) "
+            "FROM feedback AS event WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR operator = ?2) "
+            "AND (?3 IS NULL OR time_ns >= ?3) AND (?4 IS NULL OR instr(lower(payload), lower(?4))) "
+            "ORDER BY event.seq DESC",
+            (kind, operator, since_ns, text),
+        )
+        with store_file.sqlite_errors(self.path):
+            for seq, payload, undone_by in rows:
+                yield Entry(seq, codec.decode_event(payload), undone_by)
+
+    def find(self, start: str) -> Entry:
+        """The event whose id begins with `start`. StoreError where there is none, or more than one."""
+        rows = self._run(
+            "SELECT seq, payload, (SELECT MIN(undo.seq) FROM feedback AS undo WHERE undo.target = event.id) "
+            "FROM feedback AS event WHERE substr(id, 1, ?2) = ?1 OR id = ?1 LIMIT 2",
+            (start, len(start)),
+        )
+        exact = [row for row in rows if codec.decode_event(row[1]).id == start]
+        if len(exact or rows) != 1:
+            what = "no event's id begins" if not rows else "the ids of more than one event begin"
+            raise StoreError(f"{what} with {start!r} in {self.path}: feedback list tells the ids")
+        seq, payload, undone_by = (exact or rows)[0]
+        return Entry(seq, codec.decode_event(payload), undone_by)
+
+    def undone(self) -> int:
+        """How many events were taken back."""
+        ((count,),) = self._run("SELECT COUNT(DISTINCT target) FROM feedback")
+        return int(count)
+
+    def counts_by_operator(self) -> dict[str, dict[str, int]]:
+        """Operator -> how many events that stand by kind, removals among them; in alphabetical order."""
+        rows = self._run(
+            "SELECT operator, kind, COUNT(*) FROM standing GROUP BY operator, kind ORDER BY operator, kind"
+        )
+        counts: dict[str, dict[str, int]] = {}
+        for operator, kind, count in rows:
+            counts.setdefault(operator, {})[kind] = int(count)
+        return counts
+
     def counts(self) -> dict[Kind, int]:
         """How many events there are of each kind, without undone ones; every kind is named."""
-        rows = self._run("SELECT kind, COUNT(*) FROM standing WHERE kind != ? GROUP BY kind", (_REMOVAL,))
+        rows = self._run(
+            "SELECT kind, COUNT(*) FROM standing WHERE kind != ? GROUP BY kind", (codec.REMOVAL,)
+        )
         return dict.fromkeys(Kind, 0) | {Kind(kind): int(count) for kind, count in rows}
 
     # Queries

@@ -20,6 +20,7 @@ from hardware.cameras import NAME, CameraError, checked
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store_file import StoreError
 from robot_rlhf.feedback.types import (
+    KIND_OF,
     Demonstration,
     Evaluation,
     Feedback,
@@ -214,6 +215,24 @@ def decode_event(payload: str) -> StoredEvent:
         return _events.decode(payload)
     except (ValueError, msgspec.MsgspecError) as error:
         raise StoreError(f"a feedback event is damaged in the store: {error}") from error
+
+
+EVENT_COLUMNS = ("id", "kind", "operator", "session", "time_ns", "last_episode", "target")
+REMOVAL = "removal"  # what the column kind says of one
+
+
+def event_columns(event: StoredEvent) -> Row:
+    """What stands beside an event's payload, in the columns EVENT_COLUMNS."""
+    match event:
+        case Undo():
+            kind = "undo"
+        case Removal():
+            kind = REMOVAL
+        case _:
+            kind = KIND_OF[type(event)].value
+    last_episode = max(episodes_of(event), default=None)
+    target = event.target if isinstance(event, Undo) else None
+    return event.id, kind, event.operator, event.session, event.time_ns, last_episode, target
 
 
 def encode_query(query: Query) -> str:

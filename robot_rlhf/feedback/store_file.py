@@ -121,6 +121,34 @@ def open_for_reading(path: Path) -> sqlite3.Connection:
     return connection
 
 
+def open_untouched(path: Path) -> sqlite3.Connection:
+    """A connection for looking at a file and changing none: not even the log and its index appear beside a
+    file that was closed cleanly, as they do with `open_for_reading`. Its pages are not checked."""
+    _inspect(path, pages=False)
+    still = _log_is_empty(path) and not has_writer(path)
+    connection = connect(path, "mode=ro&immutable=1" if still else "mode=ro")
+    try:
+        with sqlite_errors(path):
+            _check_version(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def has_writer(path: Path) -> bool:
+    """Whether some process has the store open for writing now."""
+    lock = _beside(path, ".lock")
+    if not lock.exists():
+        return False
+    with contextlib.closing(connect(lock, "mode=ro", timeout_s=0.0)) as connection:
+        try:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        except sqlite3.OperationalError:
+            return True
+    return False
+
+
 def lock_writer(path: Path) -> sqlite3.Connection:
     """Takes the place of the one writer of `path`; free again when the connection is closed or its
     process ends, however it ends."""
@@ -142,8 +170,9 @@ def connect(path: Path, options: str, timeout_s: float = 10.0) -> sqlite3.Connec
         return sqlite3.connect(uri, uri=True, isolation_level=None, timeout=timeout_s)
 
 
-def _inspect(path: Path) -> None:
-    """Raises unless `path` is a store of this version; changes and creates nothing.
+def _inspect(path: Path, pages: bool = True) -> None:
+    """Raises unless `path` is a store of a version that we read, and with `pages` a sound one; changes and
+    creates nothing.
 
     It goes through SQLite although the header could be read directly: closing any other handle of a
     file drops the POSIX locks that SQLite holds on it elsewhere in the process
@@ -157,7 +186,7 @@ def _inspect(path: Path) -> None:
         raise StoreError(f"{path} may not be read: check its permissions")
     with sqlite_errors(path), contextlib.closing(connect(path, "mode=ro&immutable=1")) as connection:
         _check_version(connection, path)
-        if _log_is_empty(path):  # otherwise pages may be half-way from the log to the file
+        if pages and _log_is_empty(path):  # otherwise pages may be half-way from the log to the file
             _check_pages(connection, path)
 
 

@@ -12,8 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-FORMAT_KEY = "format"
-FORMAT = "robot-rlhf-checkpoint-2"
+from robot_rlhf.learning.checkpoint_format import FORMAT, FORMAT_KEY
 
 
 class CheckpointError(Exception):

@@ -42,14 +42,14 @@ class Comparison:
 
 
 class Comparer:
-    """Turns events into comparisons. Marks are looked up among all `events`, whatever is compared."""
+    """Turns events into comparisons. Marks are looked up among all `events`, in the order they were stored
+    (their times may be of a clock that jumped), whatever is compared."""
 
     def __init__(
         self, events: Sequence[Feedback], table: TransitionTable, split: Split, config: RewardConfig
     ) -> None:
         self._table, self._split, self._config = table, split, config
-        marks = sorted((e for e in events if isinstance(e, Outcome)), key=lambda e: e.time_ns)
-        self._marks = {mark.episode: mark for mark in marks}
+        self._marks = {e.episode: e for e in events if isinstance(e, Outcome)}  # the last in order counts
 
     def compare(self, event: Feedback) -> list[Comparison]:
         """What `event` says; empty where it can be compared with nothing.

@@ -27,6 +27,10 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
 
 Against = Literal["environment_steps", "operator_minutes"]
+AXIS_NAMES: Mapping[Against, str] = {
+    "environment_steps": "environment steps",
+    "operator_minutes": "operator minutes (active)",
+}
 MEAN_EPISODES = 20
 SMALL_IN = (3.4, 2.2)
 
@@ -50,12 +54,12 @@ def success(records: Records, against: Against) -> str | None:
 
     def paint(axes: Axes) -> None:
         if marked:
-            x = [_progress(at, against) for at, _ in marked]
+            x = [progress(at, against) for at, _ in marked]
             mean = moving_mean([float(bool(e.success_mark)) for _, e in marked], MEAN_EPISODES)
             label = f"in training, mean of {MEAN_EPISODES}"
             axes.plot(x, mean, color=ORANGE, linewidth=1.2, label=label)
         if evaluated:
-            x = [_progress(at, against) for at, _ in evaluated]
+            x = [progress(at, against) for at, _ in evaluated]
             rate = [e.successes / e.episodes for _, e in evaluated]
             bounds = np.array([wilson(e.successes, e.episodes) for _, e in evaluated])
             if len(x) > 1:
@@ -65,9 +69,9 @@ def success(records: Records, against: Against) -> str | None:
             axes.plot(x, rate, color=BLUE, marker="o", markersize=4, label="autonomous, 95% interval")
         axes.set_ylabel("success")
         axes.set_ylim(-0.02, 1.02)
-        _percent(axes.yaxis)
-        _progress_axis(axes, against)
-        _legend(axes)
+        percent(axes.yaxis)
+        progress_axis(axes, against)
+        legend(axes)
 
     return draw(f"success_{against}", paint)
 
@@ -88,7 +92,7 @@ def feedback(minutes: Mapping[Kind, Sequence[float]]) -> str | None:
         axes.set_ylim(bottom=0)
         axes.set_xlim(left=0)
         axes.set_xlabel("minutes since the first feedback")
-        _legend(axes)
+        legend(axes)
 
     return draw("feedback", paint)
 
@@ -106,9 +110,9 @@ def operator_share(records: Records) -> str | None:
         axes.plot(x, moving_mean(share, MEAN_EPISODES), color=VERMILLION, label=f"mean of {MEAN_EPISODES}")
         axes.set_ylabel("driven by the operator")
         axes.set_ylim(-0.02, 1.02)
-        _percent(axes.yaxis)
-        _progress_axis(axes, "environment_steps")
-        _legend(axes)
+        percent(axes.yaxis)
+        progress_axis(axes, "environment_steps")
+        legend(axes)
 
     return draw("operator_share", paint)
 
@@ -157,8 +161,8 @@ def calibration(heldout: HeldOut | None) -> str | None:
         axes.set_ylabel("how often it was right")
         axes.set_xlim(low - 0.04 * (1 - low), 1 + 0.04 * (1 - low))
         axes.set_ylim(axes.get_xlim())
-        _percent(axes.xaxis)
-        _percent(axes.yaxis)
+        percent(axes.xaxis)
+        percent(axes.yaxis)
 
     return draw("calibration", paint)
 
@@ -177,7 +181,7 @@ def returns(pairs: Sequence[ReturnPair]) -> str | None:
                 )
         axes.set_xlabel("true return (simulation)")
         axes.set_ylabel("predicted return")
-        _legend(axes)
+        legend(axes)
 
     return draw("returns", paint)
 
@@ -230,10 +234,10 @@ def _lines(
         axes.set_ylabel(label)
         if rate:
             axes.set_ylim(top=1.02)
-            _percent(axes.yaxis)
-        _progress_axis(axes, "environment_steps")
+            percent(axes.yaxis)
+        progress_axis(axes, "environment_steps")
         if any(text for text, _, _ in known):
-            _legend(axes)
+            legend(axes)
 
     return draw(name, paint, size_in)
 
@@ -253,33 +257,34 @@ def _value(updates: Sequence[tuple[Moment, SacUpdated]]) -> str | None:
         axes.fill_between(x, mean - spread, mean + spread, color=BLUE, alpha=0.18, linewidth=0)
         axes.plot(x, mean, color=BLUE)
         axes.set_ylabel("Q")
-        _progress_axis(axes, "environment_steps")
+        progress_axis(axes, "environment_steps")
 
     return draw("sac_q", paint, SMALL_IN)
 
 
-def _progress(moment: Moment, against: Against) -> float:
+def progress(moment: Moment, against: Against) -> float:
+    """How far that is along an axis."""
     return moment.environment_steps if against == "environment_steps" else moment.operator_seconds / 60
 
 
-def _progress_axis(axes: Axes, against: Against) -> None:
+def progress_axis(axes: Axes, against: Against) -> None:
+    """The axis that a run's way is shown along, from its beginning, with its name."""
     from matplotlib.ticker import EngFormatter
 
     axes.set_xlim(left=0)
     if against == "environment_steps":
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.set_xlabel("environment steps")
-    else:
-        axes.set_xlabel("operator minutes (active)")
+    axes.set_xlabel(AXIS_NAMES[against])
 
 
-def _percent(axis: Axis) -> None:
+def percent(axis: Axis) -> None:
+    """Rates from 0 to 1 as percentages."""
     from matplotlib.ticker import PercentFormatter
 
     axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
 
 
-def _legend(axes: Axes) -> None:
+def legend(axes: Axes) -> None:
     """Above the axes, where it covers no data."""
     entries = len(axes.get_legend_handles_labels()[1])
     axes.legend(loc="lower left", bbox_to_anchor=(0.0, 1.03), ncols=2 if entries == 4 else min(entries, 3))

@@ -48,7 +48,7 @@ def shared_path() -> Iterator[Path]:
 
 
 def contents(folder: Path) -> dict[str, bytes]:
-    return {file.name: file.read_bytes() for file in folder.iterdir()}
+    return {file.name: file.read_bytes() for file in folder.iterdir() if file.is_file()}
 
 
 def assert_refused(path: Path, match: str) -> None:
@@ -163,6 +163,21 @@ def test_a_reader_writes_nothing(path: Path) -> None:
         store.add_feedback(MARK)
 
 
+def test_a_look_leaves_every_file_as_it_was(path: Path, tmp_path: Path) -> None:
+    with Store.open(path) as store:
+        store.add_feedback(MARK)
+        killed = shutil.copytree(path.parent, tmp_path / "killed")
+        with Store.open_untouched(path) as look:
+            assert look.all_events() == [MARK], "the log is looked into while somebody writes"
+            store.set_meta("a", "b")
+            assert look.meta("a") == "b"
+    for folder, expected in ((path.parent, [MARK]), (killed, [MARK])):
+        before = {name: data for name, data in contents(folder).items() if not name.endswith("-shm")}
+        with Store.open_untouched(folder / "run.db") as look:
+            assert look.all_events() == expected
+        assert {name: data for name, data in contents(folder).items() if not name.endswith("-shm")} == before
+
+
 def test_one_process_writes(store: Store) -> None:
     with pytest.raises(StoreError, match="open for writing elsewhere"):
         Store.open(store.path)
@@ -198,8 +213,9 @@ def test_a_finished_run_can_be_read_from_a_read_only_folder(shared_path: Path) -
         store.add_feedback(MARK)
     shared_path.parent.chmod(0o555)
     with without_privileges():
-        with Store.open_readonly(shared_path) as store:
-            assert store.all_events() == [MARK]
+        for look in (Store.open_readonly, Store.open_untouched):
+            with look(shared_path) as store:
+                assert store.all_events() == [MARK]
         with pytest.raises(StoreError, match="is read-only"):
             Store.open(shared_path)
         with pytest.raises(StoreError, match="is read-only"):

@@ -17,7 +17,6 @@ import pytest
 from robot_rlhf.feedback import store_codec, store_schema
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.store import Store, StoreError
-from robot_rlhf.feedback.store_migration import copy_database
 from robot_rlhf.feedback.types import Outcome
 
 Maker = Callable[..., Episode]
@@ -245,7 +244,7 @@ def test_a_copy_is_whole_while_others_write(store: Store, make_episode: Maker) -
     to = store.path.with_name("copy.db")
     store.add_episode(make_episode(0))
     with Store.open_readonly(store.path) as reader:
-        copy_database(reader._connection, to)
+        reader.copy(to)
     store.add_episode(make_episode(1))
     with Store.open_readonly(to) as copy:
         assert list(copy.episode_steps()) == [0]

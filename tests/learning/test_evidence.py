@@ -184,10 +184,11 @@ def test_the_beginning_of_a_success_is_compared_as_far_as_there_is_one(
     assert all(after <= steps - 20 for other in others for _, _, after in other)
 
 
-def test_only_the_newest_mark_of_an_episode_counts() -> None:
-    first = Outcome(id="a", episode=1, success=True, operator="ada", session="s", time_ns=1)
-    second = Outcome(id="b", episode=1, success=False, operator="ada", session="s", time_ns=2)
-    assert not collect([second, first], book(episode(1))).judgements
+def test_only_the_newest_mark_of_an_episode_counts_by_order_and_not_by_a_clock_that_jumps() -> None:
+    first = Outcome(id="a", episode=1, success=True, operator="ada", session="s", time_ns=2)
+    second = Outcome(id="b", episode=1, success=False, operator="ada", session="s", time_ns=1)
+    assert not collect([first, second], book(episode(1))).judgements
+    assert collect([second, first], book(episode(1))).judgements
 
 
 @pytest.mark.parametrize(
