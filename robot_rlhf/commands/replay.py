@@ -20,6 +20,7 @@ from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Driver
 from robot_rlhf.session.run_folder import DATABASE, RunError, read_arm, read_config
+from sim.arms.model import ARMS, make_arm
 from sim.task import make_task
 from sim.viewpoint import CORNER, VIEWPOINTS, Viewpoint
 
@@ -52,9 +53,9 @@ def replay(asked: Replay) -> Replayed:
         episode = store.episode(asked.episode)
     hz = config.control_hz * asked.speed
     if asked.video is None:
-        _play(asked.run, episode, hz, view)
+        _play(asked.run, episode, hz, view, config.arm)
     else:
-        _film(asked.run, episode, hz, view, asked.video)
+        _film(asked.run, episode, hz, view, config.arm, asked.video)
     frames = len(episode.scenes)
     return Replayed(
         run=str(asked.run),
@@ -81,15 +82,18 @@ def viewpoint(said: str) -> Viewpoint:
         ) from None
 
 
-def _film(run: Path, episode: Episode, hz: float, view: Viewpoint, video: Path) -> None:
+def _film(run: Path, episode: Episode, hz: float, view: Viewpoint, simulated: str, video: Path) -> None:
     from robot_rlhf.report.video import write_video
     from sim.camera import Camera
 
-    arm = read_arm(run)
-    if arm is not None and arm.looks != "panda":
-        raise RunError(f"{run} was recorded on {arm.name}, which is not drawn for a video: leave --video out")
+    served = read_arm(run)
+    if served is not None and served.looks not in ARMS:
+        raise RunError(
+            f"{run} was recorded on {served.name}, which is not drawn for a video: leave --video out"
+        )
+    arm = simulated if served is None else served.looks
     video.parent.mkdir(parents=True, exist_ok=True)
-    with Camera(make_task(episode.task), _WIDTH, _HEIGHT) as camera:
+    with Camera(make_task(episode.task), _WIDTH, _HEIGHT, arm) as camera:
         write_video(video, (camera.picture(row, view) for row in _told(episode.scenes)), hz)
 
 
@@ -98,11 +102,11 @@ def _told(rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     yield from track(list(rows), "drawing", console=Terminal(stderr=True), transient=True)
 
 
-def _play(run: Path, episode: Episode, hz: float, seen: Viewpoint) -> None:
+def _play(run: Path, episode: Episode, hz: float, seen: Viewpoint, simulated: str) -> None:
     from robot_rlhf.console.player import play
     from sim.description import describe
 
-    description = describe(make_task(episode.task), read_arm(run))
+    description = describe(make_task(episode.task), read_arm(run) or make_arm(simulated).spec)
     view = next(one for one in description.views if one.follows_tool)
     if not seen.on_tool:
         view = View(
