@@ -70,15 +70,19 @@ def scenarios(folder: Path) -> dict[str, Scenario]:
     return made
 
 
+def _tell(line: str) -> None:
+    print(line, flush=True)
+
+
 def harness(
-    folder: Path, kills: dict[str, int], seed: int, tell: Callable[[str], Any] = print
+    folder: Path, kills: dict[str, int], seed: int, tell: Callable[[str], Any] = _tell
 ) -> dict[str, Outcomes]:
     """So many kills of each scenario, and what they came to."""
     results = {}
     made = scenarios(folder)
-    for index, (name, count) in enumerate(kills.items()):
+    for name, count in kills.items():
         scenario, result, began = made[name], Outcomes(), time.monotonic()
-        rng = np.random.default_rng([seed, index])
+        rng = np.random.default_rng([seed, list(SHARES).index(name)])  # the same alone and among the others
         for number in range(count):
             found = scenario.kill(rng)
             result.kills += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -30,25 +30,27 @@ def write_run_report(run: Path) -> Path:
     """
     config, learner = read_learner(run)
     with Store.open_readonly(run / DATABASE) as store, store.transaction():
-        episodes = [e for e in store.episodes() if e.role is not Role.COUNTERFACTUAL]
-        if learner is not None:
-            episodes = [learner.as_seen(episode, store.pictures) for episode in episodes]
+        online = list(store.episode_steps(Role.ONLINE))
+        seen = sorted([*online, *store.episode_steps(Role.DEMONSTRATION)])
         marks = {e.episode: e.success for e in store.feedback({Kind.OUTCOMES}) if isinstance(e, Outcome)}
-    fitted = learner is not None and learner.reward.version > 0
-    returns = predicted_returns(learner.reward, episodes) if learner is not None and fitted else {}
-    clips: dict[str, Sequence[Picture]] = {}
-    served = read_arm(run)
-    arm = config.arm if served is None else served.looks
-    if not missing("sim") and arm in ARMS:  # what can be rendered
-        chosen = best_and_worst(episodes, marks, returns)
-        clips = {name: _pictures(config.task, arm, episode) for name, episode in chosen.items()}
+        returns: dict[int, float] = {}
+        if learner is not None and learner.reward.version > 0:
+            # One at a time: a long run does not fit into memory.
+            episodes = (learner.as_seen(episode, store.pictures) for episode in store.each_episode(seen))
+            returns = predicted_returns(learner.reward, episodes)
+        clips: dict[str, Sequence[Picture]] = {}
+        served = read_arm(run)
+        arm = config.arm if served is None else served.looks
+        if not missing("sim") and arm in ARMS:  # what can be rendered
+            chosen = best_and_worst(online, marks, returns)
+            clips = {name: _pictures(config.task, arm, store.episode(id)) for name, id in chosen.items()}
     try:
         return write_report(run, clips, returns)
     except ValueError as error:
         raise RunError(str(error)) from error
 
 
-def predicted_returns(reward: RewardModel, episodes: Sequence[Episode]) -> dict[int, float]:
+def predicted_returns(reward: RewardModel, episodes: Iterable[Episode]) -> dict[int, float]:
     """Episode id -> the sum over its steps of the mean of the reward model's members."""
     returns = {}
     for episode in episodes:
@@ -58,16 +60,16 @@ def predicted_returns(reward: RewardModel, episodes: Sequence[Episode]) -> dict[
 
 
 def best_and_worst(
-    episodes: Sequence[Episode], marks: Mapping[int, bool], returns: Mapping[int, float]
-) -> dict[str, Episode]:
-    """'best' and 'worst' of the episodes that the policy drove: first by the operator's mark, then by
-    the predicted return, then the later one is better. With one episode there is no worst."""
+    online: Sequence[int], marks: Mapping[int, bool], returns: Mapping[int, float]
+) -> dict[str, int]:
+    """'best' and 'worst' of the episodes that the policy drove, by their ids: first by the operator's mark,
+    then by the predicted return, then the later one is better. With one episode there is no worst."""
 
-    def merit(episode: Episode) -> tuple[float, float, int]:
-        mark = marks.get(episode.id)
-        return 0.5 if mark is None else float(mark), returns.get(episode.id, 0.0), episode.id
+    def merit(id: int) -> tuple[float, float, int]:
+        mark = marks.get(id)
+        return 0.5 if mark is None else float(mark), returns.get(id, 0.0), id
 
-    ranked = sorted((e for e in episodes if e.role is Role.ONLINE), key=merit)
+    ranked = sorted(online, key=merit)
     chosen = {"best": ranked[-1]} if ranked else {}
     return chosen | ({"worst": ranked[0]} if len(ranked) > 1 else {})
 

@@ -59,6 +59,13 @@ class Checkpoint(NamedTuple):
     created_ns: int
 
 
+_ENTRIES = (
+    "SELECT event.seq, event.payload, undo.place FROM feedback AS event LEFT JOIN "
+    "(SELECT target, MIN(seq) AS place FROM feedback WHERE target IS NOT NULL GROUP BY target) AS undo "
+    "ON undo.target = event.id"
+)
+
+
 class Store:
     """A run's episodes, feedback, queries, operator time, checkpoints' index and notes.
 
@@ -203,6 +210,12 @@ class Store:
         found = [self.episode(id) for id in chosen]
         return [episode for episode in found if role is None or episode.role is role]
 
+    def each_episode(self, ids: Iterable[int] | None = None) -> Iterator[Episode]:
+        """Episodes one after another, so that a run of any length can be gone through: all in the order of
+        their ids, or those of `ids` in theirs."""
+        for id in self.episode_steps() if ids is None else ids:
+            yield self.episode(id)
+
     def episode_steps(self, role: Role | None = None) -> dict[int, int]:
         """Episode id -> number of steps, in the order of ids, without loading any arrays."""
         value = None if role is None else role.value
@@ -322,9 +335,7 @@ class Store:
         """The record from its newest event back, with undone events and the undos, one at a time. `text` is
         looked for in the stored event, whatever its case."""
         rows = self._connection.execute(
-            "SELECT event.seq, event.payload, "
-            "(SELECT MIN(undo.seq) FROM feedback AS undo WHERE undo.target = event.id) "
-            "FROM feedback AS event WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR operator = ?2) "
+            f"{_ENTRIES} WHERE (?1 IS NULL OR kind = ?1) AND (?2 IS NULL OR operator = ?2) "
             "AND (?3 IS NULL OR time_ns >= ?3) AND (?4 IS NULL OR instr(lower(payload), lower(?4))) "
             "ORDER BY event.seq DESC",
             (kind, operator, since_ns, text),
@@ -336,9 +347,7 @@ class Store:
     def find(self, start: str) -> Entry:
         """The event whose id begins with `start`. StoreError where there is none, or more than one."""
         rows = self._run(
-            "SELECT seq, payload, (SELECT MIN(undo.seq) FROM feedback AS undo WHERE undo.target = event.id) "
-            "FROM feedback AS event WHERE substr(id, 1, ?2) = ?1 OR id = ?1 LIMIT 2",
-            (start, len(start)),
+            f"{_ENTRIES} WHERE substr(id, 1, ?2) = ?1 ORDER BY id = ?1 DESC LIMIT 2", (start, len(start))
         )
         exact = [row for row in rows if codec.decode_event(row[1]).id == start]
         if len(exact or rows) != 1:

@@ -66,21 +66,19 @@ def undone(connection: sqlite3.Connection) -> Iterator[Finding]:
 
 def answers(connection: sqlite3.Connection) -> Iterator[Finding]:
     """That every answer is one to a question that was asked, about the same two clips."""
-    rows = connection.execute(
-        "SELECT feedback.seq, feedback.payload, queries.payload FROM feedback "
-        "LEFT JOIN queries ON queries.id = "
-        "CASE WHEN json_valid(feedback.payload) THEN json_extract(feedback.payload, '$.query') END "
-        "WHERE feedback.kind = 'preferences'"
-    )
-    for seq, answer_text, query_text in rows:
+    rows = connection.execute("SELECT seq, payload FROM feedback WHERE kind = 'preferences'")
+    for seq, payload in rows:
         try:
-            answer = codec.decode_event(answer_text)
-            query = None if query_text is None else codec.decode_query(query_text)
+            answer = codec.decode_event(payload)
+            if not isinstance(answer, Preference):
+                continue
+            asked = connection.execute("SELECT payload FROM queries WHERE id = ?", (answer.query,)).fetchall()
+            same = not asked or _clips(answer) == _clips(codec.decode_query(asked[0][0]))
         except StoreError:
             continue  # said already
-        if query is None:
+        if not asked:
             yield Finding(DATABASE, f"feedback {seq} (preferences) answers a question that is not stored")
-        elif isinstance(answer, Preference) and _clips(answer) != _clips(query):
+        elif not same:
             yield Finding(DATABASE, f"feedback {seq} (preferences) is about other clips than its question")
 
 
@@ -89,7 +87,7 @@ def _clips(pair: Preference | Query) -> set[tuple[int, int, int]]:
 
 
 def _speaks_of(where: str, event: StoredEvent, steps: dict[int, int]) -> Iterator[Finding]:
-    for id in sorted(codec.episodes_of(event) - steps.keys()):
+    for id in sorted(id for id in codec.episodes_of(event) if id not in steps):
         # It was said while the episode ran, which a kill then took.
         yield Finding(DATABASE, f"{where} speaks of episode {id}, which was not stored", harmless=True)
     match event:
