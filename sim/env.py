@@ -7,6 +7,7 @@ success off an episode's length.
 
 from __future__ import annotations
 
+from collections import deque
 from typing import Any
 
 import gymnasium
@@ -14,16 +15,19 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.robot import Applied, Command, Source
+from hardware.robot import Applied, Command, Robot, Source
 from hardware.scene import JOINTS, Scene
 from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
+from sim.randomise import NOMINAL, RandomiseConfig, Variation
 from sim.task import SUCCESS_HOLD_S, Task, make_task
 from sim.world import SimState
 
 Float32 = NDArray[np.float32]
+Array = NDArray[np.float64]
 
 SPEED_M_S = 0.15  # what a full stick means, for the policy as for a person
+NEVER = RandomiseConfig()
 _GRIP_BAND = 0.2  # a gripper action within this of 0 leaves the gripper as it is
 
 
@@ -34,11 +38,17 @@ class EnvState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step: int
     held: int
     gripper: float
+    variation: Variation = NOMINAL
+    late: tuple[tuple[float, ...], ...] = ()
+    """Actions that have not reached the arm yet, the oldest first."""
 
 
 class TaskEnv(gymnasium.Env[Float32, Float32]):
     """Observation: the task's, (n,) float32. Action: (3,) or (4,) in [-1, 1], the tool's velocity over
     0.15 m/s and, where the task uses the gripper, above 0.2 to open and below -0.2 to close.
+
+    What `randomise` says differs from one episode to the next. `scene`, success and reward are of the world
+    as it is, observations of what is seen of it.
 
     `info` of `step`: is_success; executed (m,), the action that the limits let through. The attribute
     `scene` is the moment that was seen last. The reward is the task's own utility; the learner of this
@@ -54,11 +64,15 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         end_on_success: bool = False,
         cell: Cell | None = None,
         arm: str = "panda",
+        randomise: RandomiseConfig = NEVER,
     ) -> None:
-        """`cell`, closed with the environment, is by default one that is simulated here, with `arm`."""
+        """`cell`, closed with the environment, is by default one that is simulated here, with `arm`. Raises
+        ValueError for a task or an arm that there is not, and where another cell is to be randomised."""
         self.task = make_task(task) if isinstance(task, str) else task
         self.cell = SimCell(self.task.props, make_arm(arm)) if cell is None else cell
-        self.robot = self.cell.robot
+        if not (randomise.is_off or isinstance(self.cell, SimCell)):
+            raise ValueError("only what is simulated here can be randomised: leave randomise out")
+        self.randomise = randomise
         self.control_hz = control_hz
         self.end_on_success = end_on_success
         self.horizon = round(self.task.horizon_s * control_hz)
@@ -68,7 +82,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._gripper = 1.0
         self._seed_rng = np.random.default_rng(0)
         self.scene = self._place(self._seed_rng)
-        self.obs_size = self.task.observe(self.scene).shape[-1]
+        self.obs_size = self.observe().shape[-1]
         self.axes = 4 if self.task.uses_gripper else 3
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.obs_size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.axes,), np.float32)
@@ -78,14 +92,32 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     ) -> tuple[Float32, dict[str, Any]]:
         super().reset(seed=seed)
         self.scene = self._place(self.np_random)
-        return self.task.observe(self.scene), {"is_success": False}
+        return self.observe(), {"is_success": False}
 
     def _place(self, rng: np.random.Generator) -> Scene:
-        self.start = self.task.layout(rng)
+        start = self.task.layout(rng)
+        self._vary(self.randomise.draw(rng, self.task.props))
+        self.start = self._variation.layout(start, self.task.props)
         self._step = self._held = 0
+        self._late: deque[Array] = deque()
         self._gripper = 1.0 if self.task.uses_gripper else 0.0
         self.cell.lay_out(self.start, self._gripper)
         return self.look()
+
+    def _vary(self, variation: Variation) -> None:
+        self._variation = variation
+        if isinstance(self.cell, SimCell):
+            self.cell.vary(variation)
+
+    @property
+    def robot(self) -> Robot:
+        """The arm in the cell."""
+        return self.cell.robot
+
+    def observe(self, scene: Scene | None = None) -> Float32:
+        """What the policy sees of `scene`, by default of the moment that was seen last."""
+        seen = self._variation.seen(scene or self.scene, self._step, self.task.props)
+        return self.task.observe(seen)
 
     def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
         executed = self.act(action)
@@ -100,12 +132,22 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             raise ValueError(
                 f"action {wanted.tolist()}: expected {self.action_space.shape} finite numbers in [-1, 1]"
             )
-        wanted = np.clip(wanted, -1.0, 1.0)
+        wanted = self._arriving(np.clip(wanted, -1.0, 1.0))
         grip = wanted[3] if self.task.uses_gripper else 0.0
         applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.POLICY)
         executed = wanted.astype(np.float32)
         executed[:3] = applied.command.twist[:3] / SPEED_M_S
         return np.clip(executed, -1.0, 1.0)
+
+    def _arriving(self, action: Array) -> Array:
+        """What reaches the arm as `action` is sent: one that was sent before where they come late; first of
+        all none, with the gripper as it is."""
+        if self._variation.delay_steps == 0:
+            return action
+        self._late.append(action)
+        if len(self._late) <= self._variation.delay_steps:
+            return np.zeros(action.shape)
+        return self._late.popleft()
 
     def drive(
         self, velocity_m_s: NDArray[np.float64], grip: float, valid_for_s: float, source: Source
@@ -128,7 +170,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         truncated = self._step >= self.horizon and not terminated
         info = {"is_success": success, "executed": executed}
         reward = float(self.task.utility(self.scene))
-        return self.task.observe(self.scene), reward, terminated, truncated, info
+        return self.observe(), reward, terminated, truncated, info
 
     def look(self) -> Scene:
         """The moment, as it is now."""
@@ -152,14 +194,17 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
 
     def save(self) -> EnvState:
         """This moment, to go back to or to hand to another environment of the same task."""
-        return EnvState(self.cell.save(), self._step, self._held, self._gripper)
+        late = tuple(tuple(action.tolist()) for action in self._late)
+        return EnvState(self.cell.save(), self._step, self._held, self._gripper, self._variation, late)
 
     def restore(self, state: EnvState) -> Float32:
         """Go on from `state`; returns the observation there."""
+        self._vary(state.variation)
         self.cell.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
+        self._late = deque(np.array(action) for action in state.late)
         self.scene = self.look()
-        return self.task.observe(self.scene)
+        return self.observe()
 
     def close(self) -> None:
         self.cell.close()

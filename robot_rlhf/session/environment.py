@@ -9,4 +9,6 @@ from sim.env import TaskEnv
 
 def environment(config: RunConfig, *, end_on_success: bool = False, cell: Cell | None = None) -> TaskEnv:
     """The task of `config` before its arm, simulated here unless there is a `cell`."""
-    return TaskEnv(config.task, config.control_hz, end_on_success, cell, arm=config.arm)
+    return TaskEnv(
+        config.task, config.control_hz, end_on_success, cell, arm=config.arm, randomise=config.randomise
+    )
