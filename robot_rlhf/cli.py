@@ -282,7 +282,12 @@ def _evaluate(command: Evaluate) -> Evaluation:
     with Terminal(stderr=True).status(f"{command.episodes} episodes"):
         if command.run is not None:
             return evaluate_trained(
-                command.run, command.episodes, command.seed, command.robot, command.robot_key
+                command.run,
+                command.episodes,
+                command.seed,
+                command.robot,
+                command.robot_key,
+                randomise=command.randomise,
             )
         return evaluate_expert(
             str(command.task),
@@ -291,6 +296,7 @@ def _evaluate(command: Evaluate) -> Evaluation:
             command.robot,
             command.robot_key,
             arm=command.arm or "panda",
+            randomise=command.randomise,
         )
 
 

@@ -16,6 +16,7 @@ from hardware.robot import Command, Robot, Source
 from sim.arm import SimArm
 from sim.arms.model import ArmModel
 from sim.arms.panda import PANDA
+from sim.randomise import NOMINAL, Variation
 from sim.task import Layout, Prop
 from sim.world import SimState, World
 
@@ -145,9 +146,28 @@ class SimCell:
     cameras: Mapping[str, str] = MappingProxyType({})
 
     def __init__(self, props: tuple[Prop, ...], model: ArmModel = PANDA) -> None:
+        self._props, self._model = props, model
+        self._variation = NOMINAL
+        self._build(props)
+
+    def _build(self, props: tuple[Prop, ...]) -> None:
         self.world = World(props)
-        self.robot = SimArm(self.world, model)
+        self.robot = SimArm(self.world, self._model)
         self.world.seal()
+
+    def vary(self, variation: Variation) -> None:
+        """Have the things as they are in one episode, before it is laid out. Other sizes are another world:
+        `world` and `robot` are new ones then."""
+        before, self._variation = self._variation, variation
+        if variation == before == NOMINAL:
+            return
+        props = tuple(variation.prop(prop) for prop in self._props)
+        if variation.size != before.size:
+            self.world.close()
+            self._build(props)
+        for prop in props:
+            if not (prop.is_marker or prop.fixed):
+                self.world.make_of(prop)
 
     def poses(self) -> Mapping[str, Array]:
         return self.world.poses()

@@ -7,6 +7,7 @@ success off an episode's length.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.robot import Applied, Command, Source
+from hardware.robot import Applied, Command, Robot, Source
 from hardware.scene import JOINTS, Scene
 from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
 from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures
+from sim.randomise import NOMINAL, RandomiseConfig, Variation
 from sim.task import SUCCESS_HOLD_S, Task, make_task, proprioception
 from sim.world import SimState
 
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
     from sim.eyes import Eyes
 
 Float32 = NDArray[np.float32]
+Array = NDArray[np.float64]
 
 SPEED_M_S = 0.15  # what a full stick means, for the policy as for a person
+NEVER = RandomiseConfig()
 _GRIP_BAND = 0.2  # a gripper action within this of 0 leaves the gripper as it is
 
 
@@ -39,12 +43,18 @@ class EnvState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     step: int
     held: int
     gripper: float
+    variation: Variation = NOMINAL
+    late: tuple[tuple[float, ...], ...] = ()
+    """Actions that have not reached the arm yet, the oldest first."""
 
 
 class TaskEnv(gymnasium.Env[Float32, Float32]):
     """Observation: the task's, (n,) float32; with cameras what the arm knows of itself, and `pictures` beside
     it (`sim.pictured` is the environment that returns both). Action: (3,) or (4,) in [-1, 1], the tool's
     velocity over 0.15 m/s and, where the task uses the gripper, above 0.2 to open and below -0.2 to close.
+
+    What `randomise` says differs from one episode to the next. `scene`, success and reward are of the world
+    as it is, observations of what is seen of it.
 
     `info` of `step`: is_success; executed (m,), the action that the limits let through. The attribute
     `scene` is the moment that was seen last. The reward is the task's own utility; the learner of this
@@ -60,16 +70,21 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         end_on_success: bool = False,
         cell: Cell | None = None,
         arm: str = "panda",
+        randomise: RandomiseConfig = NEVER,
         cameras: Sequence[str] = (),
         camera_px: int = CAMERA_PX,
     ) -> None:
         """`cell`, closed with the environment, is by default one that is simulated here, with `arm`.
-        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high."""
+        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high. Raises
+        ValueError for a task, an arm or a camera that there is not, and where another cell is to be
+        randomised or looked at."""
         if cameras and cell is not None:
             raise ValueError("cameras are drawn for the arm that is simulated here, not for a served one")
         self.task = make_task(task) if isinstance(task, str) else task
         self.cell = SimCell(self.task.props, make_arm(arm)) if cell is None else cell
-        self.robot = self.cell.robot
+        if not (randomise.is_off or isinstance(self.cell, SimCell)):
+            raise ValueError("only what is simulated here can be randomised: leave randomise out")
+        self.randomise = randomise
         self.control_hz = control_hz
         self.end_on_success = end_on_success
         self.horizon = round(self.task.horizon_s * control_hz)
@@ -102,17 +117,34 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
 
     def _see(self) -> Float32:
         """The observation of the moment, and new pictures with it."""
-        if self._eyes is None:
-            return self.task.observe(self.scene)
-        self.pictures = self._eyes.look(self.scene)
-        return proprioception(self.scene, self.task.uses_gripper)
+        if self._eyes is not None:
+            self.pictures = self._eyes.look(self.scene)
+        return self.observe()
 
     def _place(self, rng: np.random.Generator) -> Scene:
-        self.start = self.task.layout(rng)
+        start = self.task.layout(rng)
+        self._vary(self.randomise.draw(rng, self.task.props))
+        self.start = self._variation.layout(start, self.task.props)
         self._step = self._held = 0
+        self._late: deque[Array] = deque()
         self._gripper = 1.0 if self.task.uses_gripper else 0.0
         self.cell.lay_out(self.start, self._gripper)
         return self.look()
+
+    def _vary(self, variation: Variation) -> None:
+        self._variation = variation
+        if isinstance(self.cell, SimCell):
+            self.cell.vary(variation)
+
+    @property
+    def robot(self) -> Robot:
+        """The arm in the cell."""
+        return self.cell.robot
+
+    def observe(self, scene: Scene | None = None) -> Float32:
+        """What the policy is told of `scene`, by default of the moment that was seen last."""
+        seen = self._variation.seen(scene or self.scene, self._step, self.task.props)
+        return self.task.observe(seen) if self._eyes is None else proprioception(seen, self.task.uses_gripper)
 
     def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
         executed = self.act(action)
@@ -127,12 +159,22 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             raise ValueError(
                 f"action {wanted.tolist()}: expected {self.action_space.shape} finite numbers in [-1, 1]"
             )
-        wanted = np.clip(wanted, -1.0, 1.0)
+        wanted = self._arriving(np.clip(wanted, -1.0, 1.0))
         grip = wanted[3] if self.task.uses_gripper else 0.0
         applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.POLICY)
         executed = wanted.astype(np.float32)
         executed[:3] = applied.command.twist[:3] / SPEED_M_S
         return np.clip(executed, -1.0, 1.0)
+
+    def _arriving(self, action: Array) -> Array:
+        """What reaches the arm as `action` is sent: one that was sent before where they come late; first of
+        all none, with the gripper as it is."""
+        if self._variation.delay_steps == 0:
+            return action
+        self._late.append(action)
+        if len(self._late) <= self._variation.delay_steps:
+            return np.zeros(action.shape)
+        return self._late.popleft()
 
     def drive(
         self, velocity_m_s: NDArray[np.float64], grip: float, valid_for_s: float, source: Source
@@ -179,12 +221,15 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
 
     def save(self) -> EnvState:
         """This moment, to go back to or to hand to another environment of the same task."""
-        return EnvState(self.cell.save(), self._step, self._held, self._gripper)
+        late = tuple(tuple(action.tolist()) for action in self._late)
+        return EnvState(self.cell.save(), self._step, self._held, self._gripper, self._variation, late)
 
     def restore(self, state: EnvState) -> Float32:
         """Go on from `state`; returns the observation there."""
+        self._vary(state.variation)
         self.cell.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
+        self._late = deque(np.array(action) for action in state.late)
         self.scene = self.look()
         return self._see()
 

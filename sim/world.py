@@ -101,6 +101,12 @@ class World:
             self._slides[other.name] = body, link
         self.bodies[prop.name] = body
 
+    def make_of(self, prop: Prop) -> None:
+        """From now on `prop`, which has the name and the shape of one that is there, weighs what it says and
+        is as rough as it says."""
+        body, link = self._slides.get(prop.name) or (self.bodies[prop.name], -1)
+        self.client.changeDynamics(body, link, mass=prop.mass_kg, lateralFriction=prop.friction)
+
     def _shape(self, prop: Prop) -> int:
         boxes = prop.boxes
         shape: int = self.client.createCollisionShapeArray(

@@ -102,6 +102,8 @@ def test_the_command_line_loads_nothing_heavy_before_a_command_runs() -> None:
         ("evaluate somewhere --arm iiwa", ["--arm", "leave it out"]),
         ("evaluate --policy expert --task reach --arm ii", ["'ii'", "did you mean 'iiwa'"]),
         ("train --arm iiwa --live --robot tcp://127.0.0.1:1", ["--arm iiwa beside --robot"]),
+        ("evaluate --policy expert --task reach --randomise.mass 2", ["randomise.mass is 2.0", "0 to 0.9"]),
+        ("train --live --randomise.delay-steps 2", ["randomise.delay_steps is for lockstep"]),
         ("evaluate --policy expert --task fly", ["'fly'", "reach, push, pick_cube"]),
         ("report", ["RUN"]),
         ("doctor --jsn", ["--jsn", "did you mean --json?"]),

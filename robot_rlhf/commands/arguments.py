@@ -9,6 +9,7 @@ from typing import Annotated, Literal, TypeAlias
 from tyro.conf import FlagCreatePairsOff, Positional, arg
 
 from robot_rlhf.session.config import RunConfig
+from sim.randomise import RandomiseConfig
 
 _Switch = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
 _Run = Annotated[Path, arg(metavar="RUN", help_behavior_hint="")]
@@ -118,6 +119,8 @@ class Evaluate:
     drawer_open."""
     arm: Annotated[str | None, arg(metavar="ARM", help_behavior_hint="(default: panda)")] = None
     """Which arm the expert drives: panda or iiwa; a run's policy drives that run's."""
+    randomise: RandomiseConfig = field(default_factory=RandomiseConfig)
+    """What differs from one episode to the next beyond where it starts; nothing said: as in the run."""
     robot: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
     """Have it act on the simulated arm that `robot-host` serves there, in real time."""
     robot_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None

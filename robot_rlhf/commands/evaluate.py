@@ -21,8 +21,9 @@ from robot_rlhf.session.evaluation import Actor, Float32, evaluate
 from robot_rlhf.session.presets import preset
 from robot_rlhf.session.rollout import hand_action
 from robot_rlhf.session.run_folder import RunError
-from sim.env import SPEED_M_S, TaskEnv
+from sim.env import NEVER, SPEED_M_S, TaskEnv
 from sim.pictures import NO_PICTURES, Pictures
+from sim.randomise import RandomiseConfig
 from sim.task import make_task
 
 
@@ -46,15 +47,24 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def evaluate_trained(
-    run: Path, episodes: int, seed: int, robot: str = "", key: Path | None = None
+    run: Path,
+    episodes: int,
+    seed: int,
+    robot: str = "",
+    key: Path | None = None,
+    *,
+    randomise: RandomiseConfig = NEVER,
 ) -> Evaluation:
     """The newest policy of the run at `run`, which stays as it is; on the arm served at `robot` instead of
-    the one simulated here. Raises RunError where there is none yet, what `read_learner` raises, and
-    RobotError for an arm that cannot be evaluated on."""
+    the one simulated here, and randomised as the run was unless `randomise` says otherwise. Raises RunError
+    where there is none yet, what `read_learner` raises, and RobotError for an arm that cannot be evaluated
+    on."""
     config, learner = read_learner(run)
     if learner is None:
         raise RunError(f"{run} has no checkpoint yet: let it train for longer, or --resume it")
     torch.set_num_threads(config.threads)
+    if not randomise.is_off:
+        config = replace(config, randomise=randomise)
     env = _env(config, robot, key)
     return _evaluate(env, learner.policy(explore=False), episodes, seed)
 
@@ -76,11 +86,18 @@ def _env(config: RunConfig, robot: str, key: Path | None) -> TaskEnv:
 
 
 def evaluate_expert(
-    task: str, episodes: int, seed: int, robot: str = "", key: Path | None = None, *, arm: str = "panda"
+    task: str,
+    episodes: int,
+    seed: int,
+    robot: str = "",
+    key: Path | None = None,
+    *,
+    arm: str = "panda",
+    randomise: RandomiseConfig = NEVER,
 ) -> Evaluation:
     """The task's scripted expert, driven by ideal hands: what the task allows. The rest as
     `evaluate_trained`."""
-    env = _env(replace(preset(task), arm=arm), robot, key)
+    env = _env(replace(preset(task), arm=arm, randomise=randomise), robot, key)
     return _evaluate(env, ExpertActor(env), episodes, seed)
 
 

@@ -250,7 +250,8 @@ def _hint(word: str, valid: Sequence[str] | Mapping[str, Any]) -> str:
     near = difflib.get_close_matches(word, valid, n=1)
     if near:
         return f", did you mean {near[0]}?"
-    return f" (there are {', '.join(valid)})" if len(valid) < 10 else ": --help-all tells what there is"
+    plain = [name for name in valid if "." not in name]
+    return f" (there are {', '.join(plain)})" if len(plain) < 10 else ": --help-all tells what there is"
 
 
 def _check(asked: Command) -> None:
@@ -310,6 +311,8 @@ def _check_evaluate(asked: Evaluate) -> None:
         raise UsageError("the expert needs no run but a task: --policy expert --task TASK, without RUN")
     if asked.arm is not None and (asked.policy == "trained" or asked.robot):
         raise UsageError("--arm is for the expert, on an arm that is simulated here: leave it out")
+    if asked.robot and not asked.randomise.is_off:
+        raise UsageError("--randomise is for an arm that is simulated here: leave it out")
     if asked.task is not None:
         _valid_task(asked.task)
     _valid_arm(asked.arm or "panda")

@@ -12,6 +12,7 @@ from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
 from robot_rlhf.learning.reward_config import RewardConfig
 from sim.pictures import CAMERA_PX, SIZES_PX
+from sim.randomise import RandomiseConfig
 from sim.viewpoint import viewpoint_named
 
 ALL_KINDS = ",".join(kind.value for kind in Kind)
@@ -88,10 +89,10 @@ class RunConfig:
 
     task: str = "pick_cube"
     """What to learn: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
-    arm: str = "panda"
-    """The arm that is simulated: panda or iiwa."""
     seed: int = 0
     """Everything random follows from it."""
+    arm: str = "panda"
+    """The arm that is simulated: panda or iiwa."""
     feedback: str = ALL_KINDS
     """Kinds of feedback to learn from, comma-separated."""
     reward: Literal["learned", "task"] = "learned"
@@ -126,6 +127,8 @@ class RunConfig:
     """Where things are before a served arm: host (what it simulates), file:PATH, MODULE:FACTORY or none."""
     simulated: OperatorConfig = field(default_factory=OperatorConfig)
     """Who the simulated person is."""
+    randomise: RandomiseConfig = field(default_factory=RandomiseConfig)
+    """What differs from one episode to the next beyond where it starts."""
     queries: QueryConfig = field(default_factory=QueryConfig)
     """How pairs of clips are chosen."""
     reward_model: RewardConfig = field(default_factory=RewardConfig)
@@ -153,6 +156,10 @@ class RunConfig:
             raise ValueError("--robot is for real time: say --operator console, or --live")
         if self.robot and self.arm != "panda":
             raise ValueError(f"--arm {self.arm} beside --robot: a served arm is what it is, leave --arm out")
+        if self.robot and not self.randomise.is_off:
+            raise ValueError("randomise beside --robot: only what is simulated here can be randomised")
+        if self.in_real_time and self.randomise.delay_steps:
+            raise ValueError("randomise.delay_steps is for lockstep: in real time the wire has its own delay")
         if self.perception and not self.robot:
             raise ValueError(f"perception is {self.perception!r} without --robot: a simulation knows all")
         kinds = self.kinds

@@ -15,6 +15,7 @@ def environment(config: RunConfig, *, end_on_success: bool = False, cell: Cell |
         end_on_success,
         cell,
         arm=config.arm,
+        randomise=config.randomise,
         cameras=config.camera_names,
         camera_px=config.camera_px,
     )

@@ -54,7 +54,7 @@ class LiveEpisode:
         self._acting: Acting | None = None if snapshot is None else snapshot.begin(explore)
         self._follows = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
         scene = env.look()
-        self._recorder = Recorder([env.task.observe(scene)], [scene.pack()])
+        self._recorder = Recorder([env.observe(scene)], [scene.pack()])
         self._tick = _Tick()
         self._taken_over: tuple[int, EnvState | None] | None = None
         self.takeovers: list[TakenOver] = []

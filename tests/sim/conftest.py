@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from sim.env import TaskEnv
+from sim.env import NEVER, TaskEnv
+from sim.randomise import RandomiseConfig
 from sim.task import Task
 
 
 @pytest.fixture
 def make_env() -> Iterator[Callable[..., TaskEnv]]:
-    """make_env(task, control_hz=10.0, end_on_success=False, arm="panda")."""
+    """make_env(task, control_hz=10.0, end_on_success=False, arm="panda", randomise=NEVER)."""
     made: list[TaskEnv] = []
 
     def make(
@@ -20,8 +21,9 @@ def make_env() -> Iterator[Callable[..., TaskEnv]]:
         control_hz: float = 10.0,
         end_on_success: bool = False,
         arm: str = "panda",
+        randomise: RandomiseConfig = NEVER,
     ) -> TaskEnv:
-        made.append(TaskEnv(task, control_hz, end_on_success, arm=arm))
+        made.append(TaskEnv(task, control_hz, end_on_success, arm=arm, randomise=randomise))
         return made[-1]
 
     yield make
