@@ -31,6 +31,7 @@ from robot_rlhf.commands.arguments import (
     Demo,
     Doctor,
     Evaluate,
+    Export,
     Keys,
     Label,
     LiveOptions,
@@ -57,6 +58,7 @@ _LATER_ERRORS = {  # where they are defined, since importing them here would loa
     "hardware.robot": "RobotError",
     "hardware.security": "SecurityError",
     "hardware.transport": "TransportError",
+    "robot_rlhf.data.errors": "DataError",
     "robot_rlhf.learning.checkpoint": "CheckpointError",
     "robot_rlhf.learning.reward_fit": "FitError",
 }
@@ -122,6 +124,13 @@ def _run(command: Command) -> int:
             _show(result, result.table(), command.json)
         case Report():
             print(_report(command.run))
+        case Export():
+            need("export", "export")
+            from robot_rlhf.commands.export import export
+
+            with _stdout_kept_clean(command.json):
+                written = export(command)
+            _show(written, written.table(), command.json)
         case Doctor():
             from robot_rlhf.commands.doctor import diagnose
 

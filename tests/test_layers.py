@@ -50,7 +50,11 @@ ONLY_IN: dict[str, set[str]] = {
     "pybullet": {"sim"},
     "pybullet_data": {"sim"},
     "pybullet_utils": {"sim"},
-    "gymnasium": {"sim", "robot_rlhf"},
+    "gymnasium": {"sim", "robot_rlhf", "robot_rlhf.data"},
+    "pyarrow": {"robot_rlhf.data"},
+    "h5py": {"robot_rlhf.data"},
+    "minari": {"robot_rlhf.data"},
+    "av": {"robot_rlhf.data"},
 }
 GROUND_FLOOR = {
     "numpy",

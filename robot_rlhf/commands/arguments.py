@@ -239,8 +239,24 @@ class Arm:
     """Print the result as one line of JSON."""
 
 
+@dataclass(frozen=True)
+class Export:
+    """Write what a run holds as a dataset that other tools read: LeRobot, robomimic or Minari."""
+
+    run: Positional[_Run]
+    """Folder of the run."""
+    format: Literal["lerobot", "robomimic", "minari"]
+    """lerobot: LeRobotDataset v3.0; robomimic: OUT/dataset.hdf5; minari: robot-rlhf/TASK-v0 in OUT."""
+    out: Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]
+    """Folder of the dataset; it must not exist or be empty."""
+    episodes: Literal["all", "successes", "demonstrations"] = "all"
+    """all: demonstrations and the policy's episodes; successes: those of them that were marked so."""
+    json: _Switch = False
+    """Print what was written as one line of JSON, all else on stderr."""
+
+
 Command: TypeAlias = (
-    Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys | Arm
+    Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys | Arm | Export
 )
 
 COMMANDS: dict[str, type[Command]] = {
@@ -252,6 +268,7 @@ COMMANDS: dict[str, type[Command]] = {
     "label": Label,
     "evaluate": Evaluate,
     "report": Report,
+    "export": Export,
     "robot": Arm,
     "keys": Keys,
     "doctor": Doctor,
