@@ -32,6 +32,7 @@ from robot_rlhf.commands.arguments import (
     Doctor,
     Evaluate,
     Export,
+    Import,
     Keys,
     Label,
     LiveOptions,
@@ -51,6 +52,8 @@ from robot_rlhf.session.run_folder import RunError, RunFolder, read_config
 
 if TYPE_CHECKING:
     from robot_rlhf.commands.evaluate import Evaluation
+    from robot_rlhf.commands.export import Exported
+    from robot_rlhf.commands.importing import Imported
     from robot_rlhf.commands.live import Wire
 
 _OK, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -124,13 +127,10 @@ def _run(command: Command) -> int:
             _show(result, result.table(), command.json)
         case Report():
             print(_report(command.run))
-        case Export():
-            need("export", "export")
-            from robot_rlhf.commands.export import export
-
+        case Export() | Import():
             with _stdout_kept_clean(command.json):
-                written = export(command)
-            _show(written, written.table(), command.json)
+                moved = _dataset(command)
+            _show(moved, moved.table(), command.json)
         case Doctor():
             from robot_rlhf.commands.doctor import diagnose
 
@@ -283,6 +283,18 @@ def _evaluate(command: Evaluate) -> Evaluation:
         return evaluate_expert(
             str(command.task), command.episodes, command.seed, command.robot, command.robot_key
         )
+
+
+def _dataset(command: Export | Import) -> Exported | Imported:
+    if isinstance(command, Export):
+        need("export", "export")
+        from robot_rlhf.commands.export import export
+
+        return export(command)
+    need("import", "export", "sim")
+    from robot_rlhf.commands.importing import import_demonstrations
+
+    return import_demonstrations(command)
 
 
 def _report(run: Path) -> Path:

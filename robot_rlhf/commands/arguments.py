@@ -255,8 +255,42 @@ class Export:
     """Print what was written as one line of JSON, all else on stderr."""
 
 
+@dataclass(frozen=True)
+class Import:
+    """Begin a run with the demonstrations of a LeRobot, robomimic or Minari dataset."""
+
+    path: Annotated[Positional[Path], arg(metavar="PATH", help_behavior_hint="")]
+    """The dataset: its folder, or robomimic's file."""
+    format: Literal["lerobot", "robomimic", "minari"]
+    """What it is."""
+    out: Annotated[Path, arg(metavar="RUN", help_behavior_hint="")]
+    """Folder of the run, which must not exist or be empty; `robot-rlhf train --resume` learns from it."""
+    task: Annotated[str | None, arg(metavar="TASK", help_behavior_hint="(default: as it says)")] = None
+    """What it shows: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
+    seed: int = 0
+    """Everything random in the run follows from it."""
+    operator: Literal["simulated", "console"] = "simulated"
+    """Who goes on teaching: a simulated person, or one at a console."""
+    config: Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """Settings of the run that differ from the task's own."""
+    json: _Switch = False
+    """Print what came in as one line of JSON, all else on stderr."""
+
+
 Command: TypeAlias = (
-    Train | Demo | Evaluate | Report | Doctor | Console | Teleop | Record | Label | Keys | Arm | Export
+    Train
+    | Demo
+    | Evaluate
+    | Report
+    | Doctor
+    | Console
+    | Teleop
+    | Record
+    | Label
+    | Keys
+    | Arm
+    | Export
+    | Import
 )
 
 COMMANDS: dict[str, type[Command]] = {
@@ -269,6 +303,7 @@ COMMANDS: dict[str, type[Command]] = {
     "evaluate": Evaluate,
     "report": Report,
     "export": Export,
+    "import": Import,
     "robot": Arm,
     "keys": Keys,
     "doctor": Doctor,

@@ -87,11 +87,11 @@ def _writer(format: str) -> Write:
 
             return export_lerobot
         case "robomimic":
-            from robot_rlhf.data.robomimic import export_robomimic
+            from robot_rlhf.data.robomimic.export import export_robomimic
 
             return export_robomimic
         case _:
-            from robot_rlhf.data.minari import export_minari
+            from robot_rlhf.data.minari.export import export_minari
 
             return export_minari
 

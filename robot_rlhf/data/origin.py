@@ -44,3 +44,28 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
         """For a JSON file or attribute."""
         found: dict[str, Any] = msgspec.to_builtins(self)
         return found
+
+
+class Known(msgspec.Struct, frozen=True):
+    """What a dataset's metadata tells of its origin; None where it does not."""
+
+    task: str | None = None
+    control_hz: float | None = None
+
+
+def known(found: dict[str, Any]) -> Known:
+    """Out of what `Origin.as_json` wrote, or anything else."""
+    task, hz = found.get("task"), found.get("control_hz")
+    return Known(
+        task if isinstance(task, str) else None,
+        float(hz) if isinstance(hz, (int, float)) and not isinstance(hz, bool) else None,
+    )
+
+
+def parsed(text: object) -> dict[str, Any]:
+    """The JSON object in `text`; empty where there is none."""
+    try:
+        found = msgspec.json.decode(text) if isinstance(text, str) else None
+    except msgspec.DecodeError:
+        return {}
+    return found if isinstance(found, dict) else {}

@@ -10,7 +10,7 @@ import minari
 import numpy as np
 import pytest
 
-from robot_rlhf.data.minari import dataset_id, export_minari
+from robot_rlhf.data.minari.export import dataset_id, export_minari
 from robot_rlhf.data.stream import Export, Record
 from sim.env import TaskEnv
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 
-from robot_rlhf.data.robomimic import export_robomimic
+from robot_rlhf.data.robomimic.export import export_robomimic
 from robot_rlhf.data.stream import Export, Record
 
 Planned = Callable[..., Export]
