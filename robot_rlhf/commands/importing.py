@@ -91,8 +91,8 @@ def _task(asked: Import, header: Header) -> TaskFacts:
     if (header.obs_size, header.action_size) != (task.obs_size, task.action_size):
         parts = listed([f"{part.name or 'observation'} {part.size}" for part in header.obs])
         raise DataError(
-            f"{asked.path} has {header.obs_size} numbers an observation ({parts}) and {header.action_size} an "
-            f"action, and {task.name} has {task.obs_size} and {task.action_size}"
+            f"{asked.path} has {header.obs_size} numbers an observation ({parts}) and {header.action_size} "
+            f"an action, and {task.name} has {task.obs_size} and {task.action_size}"
         )
     return task
 

@@ -1,4 +1,4 @@
-"""Demonstrations on their way in, whatever the format, and how a reader in another process hands them over."""
+"""Demonstrations on their way in, whatever the format, as a reader in another process hands them over."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
         )
 
     def arrays(self) -> tuple[Float32, Float32, Float32 | None]:
-        """obs (T+1, n), action (T, m), scenes (T+1, k) or None. DataError where the bytes do not make such."""
+        """obs (T+1, n), action (T, m), scenes (T+1, k) or None. DataError where the bytes make no such."""
         rows = self.steps + 1
         scenes = None if self.scenes is None else _array(self.scenes, rows, self.name)
         return _array(self.obs, rows, self.name), _array(self.action, self.steps, self.name), scenes

@@ -63,7 +63,7 @@ def read_lerobot(path: Path) -> Iterator[Message]:
             yield _shown(index, columns, ours.get(index))
     if (seen, steps) != (count, frames):
         raise DataError(
-            f"{path}: meta/info.json says {count} episodes of {frames} frames, and data/ holds {seen} of {steps}"
+            f"{path}: meta/info.json says {count} episodes of {frames} frames, data/ holds {seen} of {steps}"
         )
 
 
