@@ -32,6 +32,7 @@ from robot_rlhf.commands.arguments import (
     Doctor,
     Evaluate,
     Export,
+    ExportPolicy,
     Import,
     Keys,
     Label,
@@ -53,6 +54,7 @@ from robot_rlhf.session.run_folder import RunError, RunFolder, read_config
 if TYPE_CHECKING:
     from robot_rlhf.commands.evaluate import Evaluation
     from robot_rlhf.commands.export import Exported
+    from robot_rlhf.commands.export_policy import ExportedPolicy
     from robot_rlhf.commands.importing import Imported
     from robot_rlhf.commands.live import Wire
 
@@ -127,7 +129,7 @@ def _run(command: Command) -> int:
             _show(result, result.table(), command.json)
         case Report():
             print(_report(command.run))
-        case Export() | Import():
+        case Export() | Import() | ExportPolicy():
             with _stdout_kept_clean(command.json):
                 moved = _dataset(command)
             _show(moved, moved.table(), command.json)
@@ -285,16 +287,23 @@ def _evaluate(command: Evaluate) -> Evaluation:
         )
 
 
-def _dataset(command: Export | Import) -> Exported | Imported:
-    if isinstance(command, Export):
-        need("export", "export")
-        from robot_rlhf.commands.export import export
+def _dataset(command: Export | Import | ExportPolicy) -> Exported | Imported | ExportedPolicy:
+    match command:
+        case Export():
+            need("export", "export")
+            from robot_rlhf.commands.export import export
 
-        return export(command)
-    need("import", "export", "sim")
-    from robot_rlhf.commands.importing import import_demonstrations
+            return export(command)
+        case Import():
+            need("import", "export", "sim")
+            from robot_rlhf.commands.importing import import_demonstrations
 
-    return import_demonstrations(command)
+            return import_demonstrations(command)
+        case ExportPolicy():
+            need("export-policy", "sim", "learn")
+            from robot_rlhf.commands.export_policy import export_policy
+
+            return export_policy(command)
 
 
 def _report(run: Path) -> Path:

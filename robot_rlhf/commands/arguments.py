@@ -277,6 +277,20 @@ class Import:
     """Print what came in as one line of JSON, all else on stderr."""
 
 
+@dataclass(frozen=True)
+class ExportPolicy:
+    """Write a run's policy for a machine that has torch and nothing of ours, with a model card."""
+
+    run: Positional[_Run]
+    """Folder of the run whose newest policy it is."""
+    out: Annotated[Path, arg(metavar="OUT", help_behavior_hint="")]
+    """Folder that is made: policy.pt2, run_policy.py, policy.safetensors and README.md."""
+    license: str = "other"
+    """The policy's licence, as the card shall name it."""
+    json: _Switch = False
+    """Print what was written as one line of JSON, all else on stderr."""
+
+
 Command: TypeAlias = (
     Train
     | Demo
@@ -291,6 +305,7 @@ Command: TypeAlias = (
     | Arm
     | Export
     | Import
+    | ExportPolicy
 )
 
 COMMANDS: dict[str, type[Command]] = {
@@ -304,6 +319,7 @@ COMMANDS: dict[str, type[Command]] = {
     "report": Report,
     "export": Export,
     "import": Import,
+    "export-policy": ExportPolicy,
     "robot": Arm,
     "keys": Keys,
     "doctor": Doctor,

@@ -21,7 +21,7 @@ from robot_rlhf.feedback.episode import Float32
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.run_folder import DATABASE, RunFolder, read_arm, read_config
 
-_SIMULATED_ARM = "panda"
+SIMULATED_ARM = "panda"
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -53,7 +53,7 @@ def export(asked: Export) -> Exported:
     chosen = stream.plan(
         asked.run,
         control_hz=config.control_hz,
-        robot=_SIMULATED_ARM if arm is None else arm.name,
+        robot=SIMULATED_ARM if arm is None else arm.name,
         software=f"robot-rlhf {__version__}",
         which=asked.episodes,
         reward=learned_reward(asked.run),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from hardware.scene import JOINTS, Scene
 from robot_rlhf import ENVIRONMENTS
 from robot_rlhf.data.errors import DataError
+from robot_rlhf.data.observations import blocks
 from sim.task import Layout, Task, make_task
 
 _AXES = ("velocity_x", "velocity_y", "velocity_z", "gripper")
@@ -36,8 +37,8 @@ class TaskFacts:
 
     @property
     def obs_names(self) -> list[str]:
-        """The numbers of an observation, by their place: see the task's `observe`."""
-        return [f"state_{index}" for index in range(self.obs_size)]
+        """What the numbers of an observation are."""
+        return [name for block in blocks(self.name, self.obs_size) for name in block.names]
 
 
 def task_facts(name: str) -> TaskFacts:
