@@ -155,25 +155,22 @@ def picture_errors(
     if not cameras:
         return {}
     from robot_rlhf.commands.pictures import images_of
-
     from robot_rlhf.data import stream
     from robot_rlhf.session.run_folder import read_config
 
     errors = {}
-    for key in cameras:
+    for key, shape in cameras.items():
         camera = key.removeprefix("observation.images.")
-        images = images_of(run, (camera,))
-        assert images is not None
-        export = stream.plan(
-            run, control_hz=read_config(run).control_hz, robot="", software="", images=images
-        )
+        export = stream.plan(run, control_hz=read_config(run).control_hz, robot="", software="")
         found, row = [], 0
-        for record in export.records():
-            for step, picture in enumerate(images.frames(record.episode, camera)):
-                if step < record.episode.length and step % 10 == 0:
-                    read = got[key][row + step].transpose(1, 2, 0) * 255.0
-                    found.append(float(np.abs(read - picture).mean()))
-            row += record.episode.length
+        with images_of(run, export.ids, (camera,), shape[0]) as images:
+            assert images is not None
+            for record in export.records():
+                for step, picture in enumerate(images.frames(record.episode, camera)):
+                    if step < record.episode.length and step % 10 == 0:
+                        read = got[key][row + step].transpose(1, 2, 0) * 255.0
+                        found.append(float(np.abs(read - picture).mean()))
+                row += record.episode.length
         errors[camera] = round(float(np.mean(found)), 2)
     return errors
 

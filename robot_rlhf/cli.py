@@ -53,9 +53,6 @@ from robot_rlhf.session.run_folder import RunError, RunFolder, read_config
 
 if TYPE_CHECKING:
     from robot_rlhf.commands.evaluate import Evaluation
-    from robot_rlhf.commands.export import Exported
-    from robot_rlhf.commands.export_policy import ExportedPolicy
-    from robot_rlhf.commands.importing import Imported
     from robot_rlhf.commands.live import Wire
 
 _OK, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -130,8 +127,10 @@ def _run(command: Command) -> int:
         case Report():
             print(_report(command.run))
         case Export() | Import() | ExportPolicy():
+            from robot_rlhf.commands.datasets import move
+
             with _stdout_kept_clean(command.json):
-                moved = _dataset(command)
+                moved = move(command)
             _show(moved, moved.table(), command.json)
         case Doctor():
             from robot_rlhf.commands.doctor import diagnose
@@ -285,25 +284,6 @@ def _evaluate(command: Evaluate) -> Evaluation:
         return evaluate_expert(
             str(command.task), command.episodes, command.seed, command.robot, command.robot_key
         )
-
-
-def _dataset(command: Export | Import | ExportPolicy) -> Exported | Imported | ExportedPolicy:
-    match command:
-        case Export():
-            need("export", "export")
-            from robot_rlhf.commands.export import export
-
-            return export(command)
-        case Import():
-            need("import", "export", "sim")
-            from robot_rlhf.commands.importing import import_demonstrations
-
-            return import_demonstrations(command)
-        case ExportPolicy():
-            need("export-policy", "sim", "learn")
-            from robot_rlhf.commands.export_policy import export_policy
-
-            return export_policy(command)
 
 
 def _report(run: Path) -> Path:

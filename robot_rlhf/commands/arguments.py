@@ -251,6 +251,10 @@ class Export:
     """Folder of the dataset; it must not exist or be empty."""
     episodes: Literal["all", "successes", "demonstrations"] = "all"
     """all: demonstrations and the policy's episodes; successes: those of them that were marked so."""
+    images: Annotated[tuple[str, ...], arg(metavar="CAMERA ...", help_behavior_hint="")] = ()
+    """Pictures too: of these cameras, or drawn from corner, front, side, top or wrist."""
+    pixels: int = 128
+    """Height and width of a picture that is drawn."""
     json: _Switch = False
     """Print what was written as one line of JSON, all else on stderr."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from rich.text import Text
 from robot_rlhf import __version__
 from robot_rlhf.commands.arguments import Export
 from robot_rlhf.commands.extras import need
+from robot_rlhf.commands.pictures import images_of
 from robot_rlhf.data import stream
 from robot_rlhf.data.stream import NO_REWARD, Reward, RewardFacts
 from robot_rlhf.feedback.episode import Float32
@@ -59,14 +61,17 @@ def export(asked: Export) -> Exported:
         reward=learned_reward(asked.run),
     )
     steps = shown = 0
-    with progress("exporting", len(chosen.ids)) as told:
+    with (
+        images_of(asked.run, chosen.ids, asked.images, asked.pixels) as images,
+        progress("exporting", len(chosen.ids)) as told,
+    ):
 
         def done(record: stream.Record) -> None:
             nonlocal steps, shown
             steps, shown = steps + record.episode.length, shown + record.is_demonstration
             told()
 
-        write(chosen, asked.out, done)
+        write(dataclasses.replace(chosen, images=images), asked.out, done)
     return Exported(
         path=str(asked.out),
         format=asked.format,

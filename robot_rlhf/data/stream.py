@@ -71,16 +71,23 @@ class Reward:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """Pictures that go out too: `cameras`, of `height` and `width` pixels each, and who has them."""
+    """Pictures that go out too: camera -> (height, width) in pixels, and who has them."""
 
-    cameras: tuple[str, ...]
-    height: int
-    width: int
+    sizes: Mapping[str, tuple[int, int]]
     frames: Frames
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(self.sizes)
+
+    def shape(self, camera: str) -> tuple[int, int, int]:
+        """Of a camera's pictures."""
+        return (*self.sizes[camera], 3)
 
     def checked(self, episode: Episode, camera: str) -> Iterator[Picture]:
         """An episode's T + 1 pictures, each of the size that was promised; DataError otherwise."""
-        expected, count = (self.height, self.width, 3), 0
+        expected, count = self.shape(camera), 0
         for picture in self.frames(episode, camera):
             count += 1
             if picture.shape != expected:

@@ -111,6 +111,12 @@ def planned(made_run: Path) -> Callable[..., Export]:
     return plan
 
 
+@pytest.fixture(scope="session")
+def make_episode() -> Callable[..., Episode]:
+    """make_episode(id, role, length, taken_over=None): a made-up episode of reach."""
+    return episode
+
+
 @pytest.fixture
 def untold() -> Callable[[stream.Record], None]:
     """For exports that nobody watches."""

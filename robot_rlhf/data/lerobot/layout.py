@@ -69,7 +69,7 @@ def features(export: Export, scene_size: int) -> dict[str, dict[str, Any]]:
     images = export.images
     for camera in () if images is None else images.cameras:
         assert images is not None
-        shape = [images.height, images.width, 3]
+        shape = list(images.shape(camera))
         found[image_key(camera)] = _feature("video", shape, ["height", "width", "channels"])
     kinds = ("float32", "int64", "int64", "int64", "int64")
     return found | {name: _feature(kind, [1]) for name, kind in zip(INDEX_COLUMNS, kinds, strict=True)}

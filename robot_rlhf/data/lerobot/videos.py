@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import av
 
+from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.lerobot import stats
 from robot_rlhf.data.lerobot.layout import VIDEO, VIDEO_FILE_MB, Place, image_key
 from robot_rlhf.data.stream import Images, Picture
@@ -16,17 +18,25 @@ from robot_rlhf.feedback.episode import Episode
 
 CODEC, PIXELS = "libsvtav1", "yuv420p"  # LeRobot's own, with its settings
 _OPTIONS = {"g": "2", "crf": "30", "preset": "12"}
+_LEAST_PIXELS = 64
+os.environ.setdefault("SVT_LOG", "1")  # the encoder speaks of errors alone
 _SEEN_EVERY, _PIXEL_EVERY = 10, 4  # of pictures and of their pixels, for the statistics
 
 
 class _Video:
     """One camera's files."""
 
-    def __init__(self, folder: Path, key: str, hz: Fraction, images: Images) -> None:
-        self.key, self.place, self.frames = key, Place(), 0
+    def __init__(self, folder: Path, camera: str, hz: Fraction, size: tuple[int, int]) -> None:
+        self.camera, self.key, self.place, self.frames = camera, image_key(camera), Place(), 0
         self.running = stats.Running(3)
         self.seen = 0
-        self._folder, self._hz, self._images = folder, hz, images
+        self._folder, self._hz = folder, hz
+        self.height, self.width = size
+        if min(size) < _LEAST_PIXELS or self.height % 2 or self.width % 2:
+            raise DataError(
+                f"pictures of {camera} are {self.width} x {self.height}: a video's sides must be even and "
+                f"{_LEAST_PIXELS} pixels at least"
+            )
         self._container: Any = None
         self._stream: Any = None
         self._bytes = 0
@@ -38,7 +48,7 @@ class _Video:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(path), "w")
         self._stream = self._container.add_stream(CODEC, rate=self._hz, options=_OPTIONS)
-        self._stream.height, self._stream.width = self._images.height, self._images.width
+        self._stream.height, self._stream.width = self.height, self.width
         self._stream.pix_fmt = PIXELS
         self.frames = self._bytes = 0
 
@@ -71,11 +81,9 @@ class Videos:
 
     def __init__(self, images: Images | None, folder: Path, hz: float) -> None:
         self._images = images
-        rate = Fraction(hz).limit_denominator(1000)
-        cameras = () if images is None else images.cameras
-        self._videos = [_Video(folder, image_key(name), rate, images) for name in cameras if images]
-        self._cameras = cameras
-        self._rate = rate
+        self._rate = Fraction(hz).limit_denominator(1000)
+        sizes = {} if images is None else images.sizes
+        self._videos = [_Video(folder, camera, self._rate, size) for camera, size in sizes.items()]
 
     @property
     def keys(self) -> list[str]:
@@ -87,13 +95,13 @@ class Videos:
         meta/episodes that say where they are, and its statistics by feature."""
         places: dict[str, Any] = {}
         described: dict[str, dict[str, list[Any]]] = {}
-        for camera, video in zip(self._cameras, self._videos, strict=True):
+        for video in self._videos:
             video.open()
             began = video.frames
             own = stats.Running(3)
             seen = 0
             assert self._images is not None
-            for step, picture in enumerate(self._images.checked(episode, camera)):
+            for step, picture in enumerate(self._images.checked(episode, video.camera)):
                 if step == episode.length:  # what was seen after the last step is no frame
                     continue
                 video.write(picture)
@@ -120,20 +128,23 @@ class Videos:
 
     def features(self, declared: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         """The features that are videos, with what LeRobot keeps of how they are encoded."""
-        if self._images is None:
-            return {}
         rate = float(self._rate)
-        info = {
-            "video.height": self._images.height,
-            "video.width": self._images.width,
-            "video.codec": "av1",
-            "video.pix_fmt": PIXELS,
-            "video.fps": int(rate) if rate == int(rate) else rate,
-            "video.channels": 3,
-            "has_audio": False,
-            "is_depth_map": False,
+        return {
+            video.key: {
+                **declared[video.key],
+                "info": {
+                    "video.height": video.height,
+                    "video.width": video.width,
+                    "video.codec": "av1",
+                    "video.pix_fmt": PIXELS,
+                    "video.fps": int(rate) if rate == int(rate) else rate,
+                    "video.channels": 3,
+                    "has_audio": False,
+                    "is_depth_map": False,
+                },
+            }
+            for video in self._videos
         }
-        return {key: {**declared[key], "info": info} for key in self.keys}
 
     def close(self) -> None:
         """Finish all files; twice is fine."""

@@ -101,8 +101,7 @@ def _buffer(record: Record, images: Images | None) -> EpisodeBuffer:
 
 
 def _pictures(episode: Episode, camera: str, images: Images) -> NDArray[np.uint8]:
-    shape = (episode.length + 1, images.height, images.width, 3)
-    found = np.empty(shape, np.uint8)
+    found = np.empty((episode.length + 1, *images.shape(camera)), np.uint8)
     for step, picture in enumerate(images.checked(episode, camera)):
         found[step] = picture
     return found
@@ -117,8 +116,8 @@ def _observation_space(export: Export) -> Any:
     images = export.images
     if images is None:
         return state
-    picture = Box(0, 255, (images.height, images.width, 3), np.uint8)
-    return Dict({STATE: state, **dict.fromkeys(images.cameras, picture)})
+    pictures = {camera: Box(0, 255, images.shape(camera), np.uint8) for camera in images.cameras}
+    return Dict({STATE: state, **pictures})
 
 
 def _environment(export: Export) -> EnvSpec:

@@ -83,7 +83,7 @@ def _write(group: h5py.Group, record: Record, images: Images | None) -> None:
 
 def _write_pictures(group: h5py.Group, episode: Episode, camera: str, images: Images) -> None:
     """obs/CAMERA_image and next_obs/CAMERA_image, (T, height, width, 3) uint8, a picture a chunk."""
-    shape = (images.height, images.width, 3)
+    shape = images.shape(camera)
     options = {"dtype": np.uint8, "chunks": (1, *shape), "compression": "gzip", "compression_opts": 4}
     now = group.create_dataset(f"obs/{camera}_image", (episode.length, *shape), **options)
     later = group.create_dataset(f"next_obs/{camera}_image", (episode.length, *shape), **options)
