@@ -75,7 +75,8 @@ def read_by_lerobot(dataset: Path, out: Path) -> None:
         "operators": list(opened.meta.episodes["operator"]),
         "roles": list(opened.meta.episodes["role"]),
     }
-    np.savez(out, facts=np.array(json.dumps(facts)), **found)
+    found["facts"] = np.array(json.dumps(facts))
+    np.savez(out, **found)  # type: ignore[arg-type]
 
 
 def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:

@@ -56,7 +56,8 @@ def read_by_robomimic(file: Path, out: Path) -> None:
     with h5py.File(file, "r") as raw:
         sizes = {mask: len(raw[f"mask/{mask}"]) for mask in raw["mask"]}
     steps = {mask: len(load(mask)) for mask in MASKS if sizes[mask]}
-    np.savez(out, facts=np.array(json.dumps({"masks": sizes, "steps": steps})), **found)
+    found["facts"] = np.array(json.dumps({"masks": sizes, "steps": steps}))
+    np.savez(out, **found)  # type: ignore[arg-type]
 
 
 def expected_of(run: Path) -> tuple[Arrays, dict[str, int]]:
@@ -71,7 +72,7 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, int]]:
     steps = dict.fromkeys(MASKS, 0)
     for record in export.records():
         episode = record.episode
-        columns = {
+        columns: Arrays = {
             "actions": episode.action,
             "rewards": record.reward,
             "dones": record.done.astype(np.int64),

@@ -18,6 +18,7 @@ from robot_rlhf.commands.arguments import Export
 from robot_rlhf.commands.extras import need
 from robot_rlhf.commands.pictures import images_of
 from robot_rlhf.data import stream
+from robot_rlhf.data.folders import refuse_taken
 from robot_rlhf.data.stream import NO_REWARD, Reward, RewardFacts
 from robot_rlhf.feedback.episode import Float32
 from robot_rlhf.feedback.store import Store
@@ -50,7 +51,8 @@ class Exported(msgspec.Struct, frozen=True, kw_only=True):
 def export(asked: Export) -> Exported:
     """Write the dataset that was asked for. Raises DataError, RunError, StoreError or CheckpointError naming
     what is not in order; then nothing is left behind."""
-    write = _writer(asked.format)
+    refuse_taken(asked.out)
+    write = writer(asked.format)
     config, arm = read_config(asked.run), read_arm(asked.run)
     chosen = stream.plan(
         asked.run,
@@ -85,7 +87,8 @@ def export(asked: Export) -> Exported:
 Write = Callable[[stream.Export, Path, Callable[[stream.Record], None]], None]
 
 
-def _writer(format: str) -> Write:
+def writer(format: str) -> Write:
+    """What writes that format."""
     match format:
         case "lerobot":
             from robot_rlhf.data.lerobot.export import export_lerobot
@@ -133,8 +136,9 @@ def learned_reward(run: Path) -> Reward:
 
 @contextlib.contextmanager
 def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A bar on standard error that grows by one with each call of what is handed out."""
+    """A bar on the terminal that grows by one with each call of what is handed out."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Terminal(stderr=True), transient=True) as bar:
+    terminal = Terminal(stderr=True)
+    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
         task = bar.add_task(what, total=total)
         yield lambda: bar.advance(task)

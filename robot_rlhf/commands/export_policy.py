@@ -14,7 +14,7 @@ from robot_rlhf.commands.arguments import ExportPolicy
 from robot_rlhf.commands.export import SIMULATED_ARM, newest_checkpoint
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.data.card import PolicyFacts, Success, card
-from robot_rlhf.data.folders import new_folder
+from robot_rlhf.data.folders import new_folder, refuse_taken
 from robot_rlhf.data.stream import digest
 from robot_rlhf.data.tasks import task_facts
 from robot_rlhf.feedback.episode import Role
@@ -77,6 +77,7 @@ class ExportedPolicy(msgspec.Struct, frozen=True, kw_only=True):
 def export_policy(asked: ExportPolicy) -> ExportedPolicy:
     """Write the newest policy of a run as it is put to work. Raises RunError, DataError, StoreError or
     CheckpointError naming what is not in order; then nothing is left behind."""
+    refuse_taken(asked.out)
     path = newest_checkpoint(asked.run)
     if path is None:
         raise RunError(f"{asked.run} has no checkpoint yet: let it train for longer, or --resume it")

@@ -17,7 +17,7 @@ from robot_rlhf.commands.extras import missing
 from robot_rlhf.commands.parsing import overlaid
 from robot_rlhf.data import foreign
 from robot_rlhf.data.errors import DataError
-from robot_rlhf.data.folders import new_folder
+from robot_rlhf.data.folders import new_folder, refuse_taken
 from robot_rlhf.data.shown import Header, Shown
 from robot_rlhf.data.tasks import TaskFacts, listed, task_facts
 from robot_rlhf.feedback.episode import Episode, Role
@@ -58,6 +58,7 @@ class Imported(msgspec.Struct, frozen=True, kw_only=True):
 def import_demonstrations(asked: Import) -> Imported:
     """Make the run that was asked for. Raises DataError, RunError or StoreError naming what is not in order;
     then nothing is left behind."""
+    refuse_taken(asked.out)
     with foreign.opened(asked.format, asked.path) as (header, shown):
         task = _task(asked, header)
         config = _settings(asked, header, task)

@@ -19,8 +19,7 @@ def new_folder(target: Path) -> Iterator[Path]:
     the machine stops, `target` is not there or is whole. `target` must not exist or be an empty folder. When
     the block raises, what was written is removed and all is as it was. Raises DataError.
     """
-    if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
-        raise DataError(f"{target} exists and is not an empty folder: choose another --out")
+    refuse_taken(target)
     made = [folder for folder in target.absolute().parents if not folder.exists()]
     draft = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -38,6 +37,12 @@ def new_folder(target: Path) -> Iterator[Path]:
         if isinstance(error, OSError) and error.errno is not None:
             raise DataError(f"cannot write to {target}: {error.strerror or error}") from error
         raise
+
+
+def refuse_taken(target: Path) -> None:
+    """Raises DataError where `new_folder` would: before much work is done for nothing."""
+    if target.is_symlink() or (target.exists() and not _is_empty_folder(target)):
+        raise DataError(f"{target} exists and is not an empty folder: choose another --out")
 
 
 def _is_empty_folder(path: Path) -> bool:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 from collections.abc import Generator, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -51,7 +51,9 @@ def opened(format: str, path: Path) -> Generator[tuple[Header, Iterator[Shown]],
         process.wait()
 
 
-def _received(process: subprocess.Popen[bytes], pipe: BinaryIO, format: str, path: Path) -> Iterator[Message]:
+def _received(
+    process: subprocess.Popen[bytes], pipe: IO[bytes], format: str, path: Path
+) -> Iterator[Message]:
     while True:
         size = pipe.read(4)
         if len(size) < 4:

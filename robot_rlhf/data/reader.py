@@ -14,7 +14,7 @@ import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import IO
 
 import msgspec
 
@@ -25,7 +25,7 @@ MEMORY_BYTES = 6 << 30  # of address space, most of which the libraries only res
 PROCESSOR_S = 3600
 
 
-def main(format: str, path: Path, out: BinaryIO) -> None:
+def main(format: str, path: Path, out: IO[bytes]) -> None:
     """Read the dataset at `path` and send what it holds to `out`."""
     try:
         for message in _messages(format, path):
@@ -58,7 +58,7 @@ def _messages(format: str, path: Path) -> Iterator[Message]:
             raise DataError(f"there is no format {format!r}: it is lerobot, robomimic or minari")
 
 
-def _send(out: BinaryIO, message: Message) -> None:
+def _send(out: IO[bytes], message: Message) -> None:
     data = msgspec.msgpack.encode(message)
     out.write(struct.pack("<I", len(data)))
     out.write(data)

@@ -24,6 +24,11 @@ class Portable(nn.Module):
     takes what the step before returned. `cloned` leaves the correction out: the policy is the clone alone.
     """
 
+    obs_mean: Tensor
+    obs_inverse_std: Tensor
+    clone_mean: Tensor
+    clone_inverse_std: Tensor
+
     def __init__(self, snapshot: Snapshot, cloned: bool = False) -> None:
         super().__init__()
         if cloned and snapshot.clone is None:

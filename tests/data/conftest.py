@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -56,7 +57,7 @@ def fill(run: RunFolder) -> None:
     """Demonstrations 0, 1 (Ann's, marked good) and 2 (Bob's, marked bad), policy episodes 3, 4 (with a
     takeover by Bob) and 5 (removed), and 6, rolled out beside 0."""
 
-    def said(*what: object) -> dict[str, object]:
+    def said(*what: object) -> dict[str, Any]:
         return {"id": derived_id(0, *what), "session": "s", "time_ns": 1}
 
     store = run.store
@@ -68,13 +69,13 @@ def fill(run: RunFolder) -> None:
         for id, who in enumerate(("ann", "ann", "bob")):
             event = Demonstration(
                 **said("d", id), operator=who, episode=id, alternatives=(6,) if not id else ()
-            )  # type: ignore[arg-type]
+            )
             store.add_feedback(event)
-        taken = Takeover(**said("t"), operator="bob", executed=Segment(4, 2, 3), counterfactual=None)  # type: ignore[arg-type]
+        taken = Takeover(**said("t"), operator="bob", executed=Segment(4, 2, 3), counterfactual=None)
         store.add_feedback(taken)
         for id, good in ((0, True), (1, True), (2, False), (4, True)):
-            store.add_feedback(Outcome(**said("o", id), operator="eve", episode=id, success=good))  # type: ignore[arg-type]
-        store.add_feedback(Removal(**said("r"), operator="ann", episode=5))  # type: ignore[arg-type]
+            store.add_feedback(Outcome(**said("o", id), operator="eve", episode=id, success=good))
+        store.add_feedback(Removal(**said("r"), operator="ann", episode=5))
 
 
 @pytest.fixture(scope="session")
@@ -99,14 +100,14 @@ REWARD = Reward(RewardFacts(7, "checkpoints/step-00000001.safetensors", "0" * 64
 def planned(made_run: Path) -> Callable[..., Export]:
     """planned(**changes): what goes out of the made-up run, with a made-up reward."""
 
-    def plan(**changes: object) -> Export:
-        options: dict[str, object] = {
+    def plan(**changes: Any) -> Export:
+        options: dict[str, Any] = {
             "control_hz": 10.0,
             "robot": "panda",
             "software": "robot-rlhf test",
             "reward": REWARD,
         }
-        return stream.plan(made_run, **(options | changes))  # type: ignore[arg-type]
+        return stream.plan(made_run, **(options | changes))
 
     return plan
 

@@ -23,10 +23,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from robot_rlhf.commands.export import _writer
+from robot_rlhf.commands.export import writer
 from robot_rlhf.data import foreign, reader
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.shown import End, Message, Refused, Shown
+from robot_rlhf.data.stream import Export
 
 FORMATS = ("lerobot", "robomimic", "minari")
 FILES = {
@@ -38,11 +39,11 @@ FILES = {
 
 @pytest.fixture(scope="module")
 def exported(
-    planned: Callable[..., object], tmp_path_factory: pytest.TempPathFactory
+    planned: Callable[..., Export], tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Path]:
     root = tmp_path_factory.mktemp("exported")
     for format in FORMATS:
-        _writer(format)(planned(), root / format, lambda record: None)  # type: ignore[arg-type]
+        writer(format)(planned(), root / format, lambda record: None)
     return lambda format: root / format
 
 
@@ -80,7 +81,7 @@ def messages(data: bytes) -> Iterator[Message]:
 
 def refusal(format: str, path: Path) -> str:
     """The one line that reading it comes to."""
-    status, told = forked(lambda pipe: reader.main(format, path, pipe))  # type: ignore[arg-type]
+    status, told = forked(lambda pipe: reader.main(format, path, pipe))
     assert status == 0
     *_, last = messages(told)
     assert isinstance(last, Refused)
@@ -323,7 +324,7 @@ def test_a_reader_that_dies_is_said_in_one_line(
     program = tmp_path / "dies"
     program.write_text(f"#!/bin/sh\n{does}\n")
     program.chmod(0o700)
-    monkeypatch.setattr(foreign.sys, "executable", str(program))
+    monkeypatch.setattr("sys.executable", str(program))
     with pytest.raises(DataError) as caught, foreign.opened("minari", tmp_path):
         pass
     assert complaint in str(caught.value)
@@ -364,7 +365,7 @@ def test_bytes_that_flipped_are_refused_or_read_as_whole_demonstrations(
         for place, bits in flips:
             data[place] ^= bits
         file.write_bytes(data)
-        status, told = forked(lambda pipe: reader.main(format, dataset, pipe))  # type: ignore[arg-type]
+        status, told = forked(lambda pipe: reader.main(format, dataset, pipe))
         if os.WIFSIGNALED(status):
             return  # a crash is the reader's alone: see `test_a_reader_that_dies_is_said_in_one_line`
         assert status == 0

@@ -15,10 +15,11 @@ from gymnasium.spaces import Box
 from minari.data_collector import EpisodeBuffer
 
 from robot_rlhf import cli
-from robot_rlhf.commands.export import _writer
+from robot_rlhf.commands.export import writer
 from robot_rlhf.data import foreign
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.shown import Header, Shown
+from robot_rlhf.data.stream import Export
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Demonstration, Driver, Outcome
 from robot_rlhf.session.run_folder import DATABASE, read_config
@@ -29,13 +30,13 @@ Exported = Callable[[str], Path]
 
 
 @pytest.fixture(scope="module")
-def exported(planned: Callable[..., object], tmp_path_factory: pytest.TempPathFactory) -> Exported:
+def exported(planned: Callable[..., Export], tmp_path_factory: pytest.TempPathFactory) -> Exported:
     """exported(format): our own dataset of the made-up run; not to be changed."""
     root = tmp_path_factory.mktemp("exported")
 
     def make(format: str) -> Path:
         if not (root / format).exists():
-            _writer(format)(planned(), root / format, lambda record: None)  # type: ignore[arg-type]
+            writer(format)(planned(), root / format, lambda record: None)
         return root / format
 
     return make

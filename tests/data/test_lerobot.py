@@ -51,7 +51,7 @@ def test_frames_are_the_steps_to_the_bit(dataset: Path, planned: Planned) -> Non
     table = pq.read_table(dataset / "data/chunk-000/file-000.parquet")
     records = list(planned().records())
     episodes = [record.episode for record in records]
-    for name, parts in {
+    columns: dict[str, list[Any]] = {
         "observation.state": [one.obs[:-1] for one in episodes],
         "action": [one.action for one in episodes],
         "next.reward": [record.reward for record in records],
@@ -63,7 +63,8 @@ def test_frames_are_the_steps_to_the_bit(dataset: Path, planned: Planned) -> Non
         "complementary_info.scene": [one.scenes[:-1] for one in episodes],
         "frame_index": [np.arange(one.length) for one in episodes],
         "episode_index": [np.full(one.length, index) for index, one in enumerate(episodes)],
-    }.items():
+    }
+    for name, parts in columns.items():
         assert (column(table, name) == np.concatenate(parts)).all(), name
     assert (column(table, "index") == np.arange(44)).all()
     assert np.allclose(column(table, "timestamp"), column(table, "frame_index") / 10, atol=1e-6)

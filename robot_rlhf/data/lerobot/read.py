@@ -123,7 +123,8 @@ def _ours(path: Path) -> dict[int, dict[str, Any]]:
 
 def _episodes(path: Path, sizes: Mapping[str, int]) -> Iterator[tuple[int, Columns]]:
     """The frames of each episode in turn."""
-    running, parts, length = -1, [], 0
+    parts: list[Columns] = []
+    running, length = -1, 0
     most = MAX_EPISODE_BYTES // (4 * sum(sizes.values()))
     for file in _files(path, "data"):
         for batch in _batches(file, [*sizes, "episode_index", "frame_index"]):
