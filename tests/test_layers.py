@@ -46,7 +46,7 @@ LAYERS: dict[str, set[str]] = {
 
 # Other people's packages that only some parts may import.
 ONLY_IN: dict[str, set[str]] = {
-    "torch": {"robot_rlhf.learning", "robot_rlhf.session", "robot_rlhf.commands"},
+    "torch": {"robot_rlhf.learning", "robot_rlhf.session", "robot_rlhf.commands", "robot_rlhf.bridge"},
     "pygame": {"robot_rlhf.console", "robot_rlhf.console.screens"} | _IN_CONSOLE,
     "zmq": {"hardware"},
     "pybullet": {"sim"},

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from gymnasium.spaces import Box
 
-from robot_rlhf.bridge.reward import fitted
+from robot_rlhf.bridge.reward import fitted, refuse_pictures
 from robot_rlhf.data import stream
 from robot_rlhf.data.stream import Export, Which
 from robot_rlhf.feedback.store import Store
@@ -32,6 +32,7 @@ def replay_buffer(
     from stable_baselines3.common.buffers import ReplayBuffer
 
     path = Path(run)
+    refuse_pictures(path)
     export = stream.plan(
         path,
         control_hz=read_config(path).control_hz,

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gymnasium
 import numpy as np
+import torch
 from gymnasium.utils import RecordConstructorArgs
 from numpy.typing import NDArray
 
 from robot_rlhf.commands.export import learned_reward
+from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.data.stream import Reward
 from robot_rlhf.data.tasks import task_facts
 from robot_rlhf.session.run_folder import RunError, read_config
@@ -30,7 +33,8 @@ class LearnedReward(gymnasium.Wrapper[Float32, Float32, Float32, Float32], Recor
     def __init__(self, env: gymnasium.Env[Float32, Float32], run: str | os.PathLike[str]) -> None:
         RecordConstructorArgs.__init__(self, run=os.fspath(run))
         gymnasium.Wrapper.__init__(self, env)
-        self.learned = fitted(Path(run))
+        refuse_pictures(Path(run))
+        self._score = scorer(Path(run))
         check_fits(env, Path(run))
         self._seen: Float32 | None = None
 
@@ -45,9 +49,9 @@ class LearnedReward(gymnasium.Wrapper[Float32, Float32, Float32, Float32], Recor
         if self._seen is None:
             raise gymnasium.error.ResetNeeded("call reset before the first step")
         obs, _, terminated, truncated, info = self.env.step(action)
-        reward = self.learned.score(self._seen[None], obs[None])[0] if self.learned.score else 0.0
+        reward = self._score(self._seen, obs)
         self._seen = obs
-        return obs, float(reward), terminated, truncated, info
+        return obs, reward, terminated, truncated, info
 
 
 def fitted(run: Path) -> Reward:
@@ -56,6 +60,26 @@ def fitted(run: Path) -> Reward:
     if reward.facts.version == 0:
         raise RunError(f"{run} has no fitted reward model yet: let it train for longer, or --resume it")
     return reward
+
+
+def scorer(run: Path) -> Callable[[Float32, Float32], float]:
+    """(obs (n,), next_obs (n,)) -> the learned reward of that step; RunError where there is none yet."""
+    fitted(run)
+    _, learner = read_learner(run)
+    assert learner is not None
+    model = learner.reward
+
+    def score(obs: Float32, next_obs: Float32) -> float:
+        return float(model.score(torch.from_numpy(obs[None]), torch.from_numpy(next_obs[None]))[0])
+
+    return score
+
+
+def refuse_pictures(run: Path) -> None:
+    """Raises RunError for a run whose reward is about what its own encoder makes of pictures."""
+    cameras = read_config(run).cameras
+    if cameras:
+        raise RunError(f"the reward of {run} is about pictures ({cameras}): it cannot be had alone so far")
 
 
 def check_fits(env: gymnasium.Env[Float32, Float32], run: Path) -> None:

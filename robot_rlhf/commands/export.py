@@ -20,7 +20,7 @@ from robot_rlhf.commands.pictures import images_of
 from robot_rlhf.data import stream
 from robot_rlhf.data.folders import refuse_taken
 from robot_rlhf.data.stream import NO_REWARD, Reward, RewardFacts
-from robot_rlhf.feedback.episode import Float32
+from robot_rlhf.feedback.episode import Episode, Float32
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.run_folder import DATABASE, RunFolder, read_arm, read_config
 
@@ -61,6 +61,7 @@ def export(asked: Export) -> Exported:
         software=f"robot-rlhf {__version__}",
         which=asked.episodes,
         reward=learned_reward(asked.run),
+        cameras=config.camera_names,
     )
     steps = shown = 0
     with (
@@ -126,8 +127,13 @@ def learned_reward(run: Path) -> Reward:
         return Reward(NO_REWARD)
     model = learner.reward
 
-    def score(obs: Float32, next_obs: Float32) -> Float32:
-        found: Float32 = model.score(torch.from_numpy(obs), torch.from_numpy(next_obs)).numpy()
+    def score(episode: Episode) -> Float32:
+        seen = episode
+        if learner.encoder is not None:  # its reward is about what it makes of pictures
+            with Store.open_readonly(run / DATABASE) as store:
+                seen = learner.as_seen(episode, store.pictures)
+        obs = torch.from_numpy(seen.obs)
+        found: Float32 = model.score(obs[:-1], obs[1:]).numpy()
         return found
 
     name = path.relative_to(run).as_posix()

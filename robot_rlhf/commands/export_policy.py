@@ -82,6 +82,11 @@ def export_policy(asked: ExportPolicy) -> ExportedPolicy:
     if path is None:
         raise RunError(f"{asked.run} has no checkpoint yet: let it train for longer, or --resume it")
     config, learner = read_learner(asked.run, path)
+    if config.camera_names:
+        raise RunError(
+            f"the policy of {asked.run} sees with cameras ({config.cameras}): only policies that are told "
+            "where things are go out so far"
+        )
     if learner is None:
         raise RunError(f"{asked.run} has no episodes yet: there is no policy")
     snapshot = learner.snapshot()

@@ -114,9 +114,16 @@ OBSERVATIONS: Mapping[str, tuple[Block, ...]] = {
 """Task, whatever its style -> its observation."""
 
 
-def blocks(task: str, size: int) -> tuple[Block, ...]:
-    """The observation of a task, as far as it is known; numbers by their place where it is not."""
+_KNOWN_OF_ITSELF = (*_tool("0.15"), *_HAND)
+"""What the arm knows of itself; without a gripper the first two."""
+
+
+def blocks(task: str, size: int, sees: bool = False) -> tuple[Block, ...]:
+    """The observation of a task, or where it `sees` with cameras what stands beside the pictures; numbers by
+    their place where it is not known."""
     known = OBSERVATIONS.get(task.partition("/")[0], ())
+    if sees:
+        known = _KNOWN_OF_ITSELF if size > 6 else _tool("0.15")
     if sum(len(block.axes) for block in known) == size:
         return known
     return (Block("state", tuple(str(index) for index in range(size)), "see the task's `observe`"),)

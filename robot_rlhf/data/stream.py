@@ -11,7 +11,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,8 +26,8 @@ Which = Literal["all", "successes", "demonstrations"]
 Picture = NDArray[np.uint8]
 Frames = Callable[[Episode, str], Iterator[Picture]]
 """(episode, camera) -> its T + 1 pictures (height, width, 3) RGB."""
-Rewarder = Callable[[Float32, Float32], Float32]
-"""obs (T, n), next_obs (T, n) -> rewards (T,)."""
+Rewarder = Callable[[Episode], Float32]
+"""A stored episode -> the rewards of its steps (T,)."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Reward:
         """The rewards of its steps (T,). DataError where one is not finite."""
         if self.score is None:
             return np.zeros(episode.length, np.float32)
-        reward = np.asarray(self.score(episode.obs[:-1], episode.obs[1:]), dtype=np.float32)
+        reward = np.asarray(self.score(episode), dtype=np.float32)
         if reward.shape != (episode.length,) or not np.isfinite(reward).all():
             raise DataError(
                 f"the learned reward of episode {episode.id} is not {episode.length} finite numbers"
@@ -149,7 +149,7 @@ class Record:
 class Export:
     """What is exported of the run at `path`: episodes `ids`, in this order.
 
-    `marks` and `operators` are by episode id; `robot` is the arm's name.
+    `marks` and `operators` are by episode id; `robot` is the arm's name, `cameras` what its policy sees with.
     """
 
     path: Path
@@ -163,6 +163,18 @@ class Export:
     operators: Mapping[int, str]
     reward: Reward = field(default_factory=Reward)
     images: Images | None = None
+    cameras: tuple[str, ...] = ()
+
+    @property
+    def environment(self) -> tuple[str, dict[str, Any]]:
+        """What makes the environment anew whose observations these are: an entry point and its arguments."""
+        arguments: dict[str, Any] = {"task": self.task.name, "control_hz": self.control_hz}
+        if self.cameras:
+            arguments["cameras"] = list(self.cameras)
+        if self.images is None or set(self.images.cameras) != set(self.cameras):
+            return "sim.env:TaskEnv", arguments
+        (pixels, *_), *_ = self.images.sizes.values()
+        return "sim.pictured:make_env", {**arguments, "camera_px": pixels}
 
     def records(self) -> Iterator[Record]:
         """The episodes, each read when its turn comes. StoreError for one that is damaged."""
@@ -193,8 +205,10 @@ def plan(
     which: Which = "all",
     reward: Reward | None = None,
     images: Images | None = None,
+    cameras: tuple[str, ...] = (),
 ) -> Export:
-    """What goes out of the run at `path`, as one moment's view of it, also while it is written to.
+    """What goes out of the run at `path`, as one moment's view of it, also while it is written to. With
+    `cameras` to its policy, its observations are what the arm knows of itself.
 
     DataError where that is nothing, StoreError where the store is not in order.
     """
@@ -216,7 +230,7 @@ def plan(
         raise DataError(f"{path} has no episodes to export with --episodes {which}: it holds {there}")
     return Export(
         path=path,
-        task=task_facts(task or ""),
+        task=task_facts(task or "", bool(cameras)),
         control_hz=control_hz,
         robot=robot,
         seed=int(seed or 0),
@@ -226,6 +240,7 @@ def plan(
         operators=operators,
         reward=reward or Reward(),
         images=images,
+        cameras=cameras,
     )
 
 

@@ -12,7 +12,7 @@ from hardware.scene import JOINTS, Scene
 from robot_rlhf import ENVIRONMENTS
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.observations import blocks
-from sim.task import Layout, Task, make_task
+from sim.task import Layout, Task, make_task, proprioception
 
 _AXES = ("velocity_x", "velocity_y", "velocity_z", "gripper")
 
@@ -20,7 +20,8 @@ _AXES = ("velocity_x", "velocity_y", "velocity_z", "gripper")
 @dataclass(frozen=True)
 class TaskFacts:
     """A task as a dataset describes it: `obs_size` numbers an observation, `action_size` an action,
-    `scene_size` a row of `hardware.scene.Scene`, and Gymnasium's name of its environment."""
+    `scene_size` a row of `hardware.scene.Scene`, and Gymnasium's name of its environment. Where it `sees`
+    with cameras, an observation is what the arm knows of itself alone."""
 
     name: str
     goal: str
@@ -28,6 +29,7 @@ class TaskFacts:
     action_size: int
     scene_size: int
     environment: str | None
+    sees: bool = False
 
     @property
     def action_names(self) -> list[str]:
@@ -38,11 +40,12 @@ class TaskFacts:
     @property
     def obs_names(self) -> list[str]:
         """What the numbers of an observation are."""
-        return [name for block in blocks(self.name, self.obs_size) for name in block.names]
+        return [name for block in blocks(self.name, self.obs_size, self.sees) for name in block.names]
 
 
-def task_facts(name: str) -> TaskFacts:
-    """Of the task of that name. DataError names the valid ones."""
+def task_facts(name: str, sees: bool = False) -> TaskFacts:
+    """Of the task of that name, for a policy that is told where things are or that `sees` them. DataError
+    names the valid ones."""
     try:
         task = make_task(name)
     except ValueError as error:
@@ -52,10 +55,11 @@ def task_facts(name: str) -> TaskFacts:
     return TaskFacts(
         name=task.name,
         goal=task.goal,
-        obs_size=task.observe(scene).shape[-1],
+        obs_size=(proprioception(scene, task.uses_gripper) if sees else task.observe(scene)).shape[-1],
         action_size=4 if task.uses_gripper else 3,
         scene_size=len(scene.pack()),
         environment=plain.get(task.name.partition("/")[0]),
+        sees=sees,
     )
 
 

@@ -88,9 +88,9 @@ def made_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def score(obs: Float32, next_obs: Float32) -> Float32:
+def score(of: Episode) -> Float32:
     """A made-up reward."""
-    return np.asarray((next_obs - obs)[:, 0], np.float32)
+    return np.asarray((of.obs[1:] - of.obs[:-1])[:, 0], np.float32)
 
 
 REWARD = Reward(RewardFacts(7, "checkpoints/step-00000001.safetensors", "0" * 64), score)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -135,11 +136,29 @@ def test_a_video_of_odd_or_tiny_pictures_is_refused(planned: Planned, untold: Un
             export_lerobot(planned(images=Images({"front": size}, frames)), tmp_path / "out", untold)
 
 
+def test_of_a_run_whose_policy_sees_the_environment_is_made_anew_with_its_cameras(
+    make_episode: Callable[..., Episode], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = RunFolder.create(tmp_path / "run", RunConfig(task="reach", cameras="front"))
+    blind = make_episode(0, Role.DEMONSTRATION, 5)
+    seen = dataclasses.replace(blind, obs=blind.obs[:, :6].copy())
+    run.store.add_episode(seen, pictures={"front": (jpeg(90, 64, 64),) * 6})
+    run.close()
+    words = ["--format", "minari", "--out", str(tmp_path / "out"), "--images", "front"]
+    assert cli.main(["export", str(tmp_path / "run"), *words]) == 0
+    monkeypatch.setenv("MINARI_DATASETS_PATH", str(tmp_path / "out"))
+    dataset = minari.load_dataset("robot-rlhf/reach-v0")
+    assert (dataset[0].observations["state"] == seen.obs).all()
+    env = dataset.recover_environment()
+    assert env.observation_space == dataset.observation_space
+    env.close()
+
+
 # -- where they come from ----------------------------------------------------------------------------------
 
 
-def jpeg(brightness: int) -> bytes:
-    done, data = cv2.imencode(".jpg", np.full((70, 90, 3), brightness, np.uint8))
+def jpeg(brightness: int, height: int = 70, width: int = 90) -> bytes:
+    done, data = cv2.imencode(".jpg", np.full((height, width, 3), brightness, np.uint8))
     assert done
     return bytes(data)
 

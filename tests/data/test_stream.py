@@ -59,7 +59,7 @@ def test_without_a_fitted_reward_every_reward_is_zero_and_called_so(planned: Pla
 
 
 def test_a_reward_that_is_not_finite_is_refused(planned: Planned) -> None:
-    broken = Reward(RewardFacts(1, "c", "s"), lambda obs, after: np.full(len(obs), np.nan, np.float32))
+    broken = Reward(RewardFacts(1, "c", "s"), lambda one: np.full(one.length, np.nan, np.float32))
     with pytest.raises(DataError, match="episode 0 is not 7 finite numbers"):
         next(planned(reward=broken).records())
 

@@ -45,6 +45,15 @@ def test_the_numbers_move_with_what_they_are_named_after(name: str) -> None:
             assert [facts.obs_names[place] for place in changed] == block.names
 
 
+@pytest.mark.parametrize("name", ["reach", "pick_cube"])
+def test_with_cameras_an_observation_is_what_the_arm_knows_of_itself(name: str) -> None:
+    facts = task_facts(name, sees=True)
+    env = TaskEnv(name, cameras=["front"], camera_px=32)
+    assert facts.obs_size == env.obs_size == len(set(facts.obs_names))
+    assert facts.obs_names[:3] == ["tool_x", "tool_y", "tool_z"]
+    env.close()
+
+
 def test_a_task_that_does_not_exist_is_named() -> None:
     with pytest.raises(DataError, match="no task named 'pick_cub', did you mean 'pick_cube'"):
         task_facts("pick_cub")

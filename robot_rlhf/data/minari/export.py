@@ -122,8 +122,6 @@ def _observation_space(export: Export) -> Any:
 
 def _environment(export: Export) -> EnvSpec:
     """What `recover_environment` makes anew, on a machine that has the extra `sim`."""
-    return EnvSpec(
-        id=export.task.environment or "RobotRlhf/Task-v0",
-        entry_point="sim.env:TaskEnv",
-        kwargs={"task": export.task.name, "control_hz": export.control_hz},
-    )
+    entry_point, arguments = export.environment
+    name = export.task.environment or "RobotRlhf/Task-v0"
+    return EnvSpec(id=name, entry_point=entry_point, kwargs=arguments)

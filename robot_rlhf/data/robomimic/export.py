@@ -52,7 +52,7 @@ def environment(export: Export) -> dict[str, Any]:
     return {
         "env_name": f"robot_rlhf:{name}" if name else export.task.name,
         "type": _GYM,
-        "env_kwargs": {"task": export.task.name, "control_hz": export.control_hz},
+        "env_kwargs": export.environment[1],
     }
 
 
