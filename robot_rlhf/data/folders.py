@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,11 +18,12 @@ def new_folder(target: Path) -> Iterator[Path]:
 
     It is written beside `target`, synced, then renamed, so that whatever the moment at which the process or
     the machine stops, `target` is not there or is whole. `target` must not exist or be an empty folder. When
-    the block raises, what was written is removed and all is as it was. Raises DataError.
+    the block raises, what was written is removed and all is as it was; a process that was killed leaves its
+    draft, `.NAME.*.tmp`, which may be deleted. Raises DataError.
     """
     refuse_taken(target)
     made = [folder for folder in target.absolute().parents if not folder.exists()]
-    draft = target.absolute().with_name(f".{target.name}.{os.getpid()}.tmp")
+    draft = target.absolute().with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         draft.parent.mkdir(parents=True, exist_ok=True)
         draft.mkdir()

@@ -6,13 +6,14 @@ hundreds are read; a few tests at the end have the real one.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import shutil
+import signal
 import struct
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 
 import h5py
 import msgspec
@@ -27,7 +28,7 @@ from robot_rlhf.commands.export import writer
 from robot_rlhf.data import foreign, reader
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.shown import End, Message, Refused, Shown
-from robot_rlhf.data.stream import Export
+from robot_rlhf.data.stream import Export, Record
 
 FORMATS = ("lerobot", "robomimic", "minari")
 FILES = {
@@ -53,7 +54,7 @@ def spoiled(exported: Callable[[str], Path], tmp_path: Path) -> Callable[[str], 
     return lambda format: shutil.copytree(exported(format), tmp_path / format)
 
 
-def forked(work: Callable[[io.FileIO], None]) -> tuple[int, bytes]:
+def forked(work: Callable[[IO[bytes]], None]) -> tuple[int, bytes]:
     """The exit status of a process that does `work`, and what it wrote."""
     ours, theirs = os.pipe()
     pid = os.fork()
@@ -345,6 +346,22 @@ def _fails(act: Callable[[], object]) -> bool:
     except (OSError, MemoryError):
         return True
     return False
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_an_export_that_is_killed_leaves_nothing_that_looks_whole(
+    format: str, planned: Callable[..., Export], tmp_path: Path
+) -> None:
+    def work(pipe: IO[bytes]) -> None:
+        def killed(record: Record) -> None:
+            if record.index == 3:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+        writer(format)(planned(), tmp_path / "out", killed)
+
+    status, _ = forked(work)
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    assert [name for name in os.listdir(tmp_path) if not name.startswith(".")] == []
 
 
 # -- any bytes at all --------------------------------------------------------------------------------------
