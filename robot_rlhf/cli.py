@@ -32,6 +32,9 @@ from robot_rlhf.commands.arguments import (
     Demo,
     Doctor,
     Evaluate,
+    Export,
+    ExportPolicy,
+    Import,
     Info,
     Keys,
     Label,
@@ -63,6 +66,7 @@ _LATER_ERRORS = {  # where they are defined, since importing them here would loa
     "hardware.robot": "RobotError",
     "hardware.security": "SecurityError",
     "hardware.transport": "TransportError",
+    "robot_rlhf.data.errors": "DataError",
     "robot_rlhf.learning.checkpoint": "CheckpointError",
     "robot_rlhf.learning.reward_fit": "FitError",
 }
@@ -135,6 +139,12 @@ def _run(command: Command) -> int:
                 found = look_back(command)
             print(msgspec.json.encode(found).decode() if command.json else "\n".join(found.lines()))
             return _OK if found.good else _FAILED
+        case Export() | Import() | ExportPolicy():
+            from robot_rlhf.commands.datasets import move
+
+            with _stdout_kept_clean(command.json):
+                moved = move(command)
+            show(moved, moved.table(), command.json)
         case Doctor():
             from robot_rlhf.commands.doctor import diagnose
 

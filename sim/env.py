@@ -75,8 +75,8 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         camera_px: int = CAMERA_PX,
     ) -> None:
         """`cell`, closed with the environment, is by default one that is simulated here, with `arm`.
-        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high. Raises
-        ValueError for a task, an arm or a camera that there is not, and where another cell is to be
+        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high.
+        Raises ValueError for a task, an arm or a camera that there is not, and where another cell is to be
         randomised or looked at."""
         if cameras and cell is not None:
             raise ValueError("cameras are drawn for the arm that is simulated here, not for a served one")

@@ -46,17 +46,24 @@ LAYERS: dict[str, set[str]] = {
     # The wiring: what each command of the command line puts together.
     "robot_rlhf.commands": _BELOW_COMMANDS,
     "robot_rlhf.cli": _BELOW_COMMANDS | {"robot_rlhf.commands"},
+    # The same for other people's programs.
+    "robot_rlhf.bridge": _BELOW_COMMANDS | {"robot_rlhf.commands"},
 }
 
 # Other people's packages that only some parts may import.
 ONLY_IN: dict[str, set[str]] = {
-    "torch": {"robot_rlhf.learning", "robot_rlhf.session", "robot_rlhf.commands"},
+    "torch": {"robot_rlhf.learning", "robot_rlhf.session", "robot_rlhf.commands", "robot_rlhf.bridge"},
     "pygame": {"robot_rlhf.console", "robot_rlhf.console.screens"} | _IN_CONSOLE,
     "zmq": {"hardware"},
     "pybullet": {"sim"},
     "pybullet_data": {"sim"},
     "pybullet_utils": {"sim"},
-    "gymnasium": {"sim", "robot_rlhf"},
+    "gymnasium": {"sim", "robot_rlhf", "robot_rlhf.data", "robot_rlhf.bridge"},
+    "stable_baselines3": {"robot_rlhf.bridge"},
+    "pyarrow": {"robot_rlhf.data"},
+    "h5py": {"robot_rlhf.data"},
+    "minari": {"robot_rlhf.data"},
+    "av": {"robot_rlhf.data", "robot_rlhf.report"},
 }
 GROUND_FLOOR = {
     "numpy",

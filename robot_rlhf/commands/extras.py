@@ -6,12 +6,13 @@ import importlib.util
 from collections.abc import Iterable, Mapping
 
 EXTRAS: Mapping[str, tuple[str, ...]] = {
-    "sim": ("pybullet", "gymnasium"),
-    "learn": ("torch", "safetensors", "tensorboard", "matplotlib"),
+    "sim": ("pybullet", "gymnasium", "pillow"),
+    "learn": ("torch", "safetensors", "tensorboard", "matplotlib", "pillow"),
     "console": ("pygame",),
-    "export": ("pyarrow", "h5py", "minari", "av"),
+    "export": ("pyarrow", "h5py", "minari", "av", "pillow"),
 }
-"""Extra -> its packages; each is imported by the name that it is installed by."""
+"""Extra -> its packages, by the names that they are installed by."""
+_IMPORTED_AS = {"pillow": "PIL"}  # the others by those too
 
 
 class MissingExtraError(Exception):
@@ -26,7 +27,7 @@ def missing(extra: str) -> tuple[str, ...]:
 def is_installed(package: str) -> bool:
     """Whether `package` could be imported."""
     try:
-        return importlib.util.find_spec(package) is not None
+        return importlib.util.find_spec(_IMPORTED_AS.get(package, package)) is not None
     except ModuleNotFoundError:
         return False
 

@@ -95,8 +95,9 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
         episodes = [one for one in store.episodes() if one.role is not EpisodeRole.COUNTERFACTUAL]
         asked = store.queries()
         lacking = max(0, pairs - len(store.queries(answered=False)))
-    if not episodes:
-        raise RunError(f"{path} has no episodes yet: there is nothing to judge")
+    visible = [one for one in episodes if one.has_scenes]
+    if not visible:
+        raise RunError(f"{path} has no episodes that can be looked at: there is nothing to judge")
     queries = _chosen(path, config, episodes, asked, lacking)
     with contextlib.ExitStack() as stack:
         interruption = stack.enter_context(Interruption())
@@ -110,7 +111,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
             stream,
             desk,
             name=path.name,
-            row=episodes[-1].scenes[-1],
+            row=visible[-1].scenes[-1],
             queries=tuple(queries),
         )
         _accompanied(session, _window(session, wire), interruption, is_window=True)

@@ -71,7 +71,7 @@ def parse(words: Sequence[str]) -> Command:
         return first
     stored = read_config(first.out)
     file = first.run.config
-    resumed = cast(Train, _parse(words, stored if file is None else _overlaid(stored, file)))
+    resumed = cast(Train, _parse(words, stored if file is None else overlaid(stored, file)))
     _refuse_contradictions(stored, resumed.settings, first.out)
     return dataclasses.replace(resumed, run=dataclasses.replace(resumed.run, out=first.out))
 
@@ -106,7 +106,7 @@ def _starting_point(words: Sequence[str]) -> RunConfig:
     base = (live_preset if by_hand else preset)(_valid_task(given.task or loaded.task))
     if given.cameras or loaded.cameras:
         base = with_cameras(base)
-    return base if file is None else _overlaid(base, file)
+    return base if file is None else overlaid(base, file)
 
 
 def _valid_task(name: str) -> str:
@@ -123,7 +123,7 @@ def _valid_arm(name: str) -> str:
         raise UsageError(str(error)) from error
 
 
-def _overlaid(base: RunConfig, file: Path) -> RunConfig:
+def overlaid(base: RunConfig, file: Path) -> RunConfig:
     """`base` with what the TOML `file` says laid over it."""
     loaded = load_config(file)
     try:

@@ -27,7 +27,8 @@ class Episode:
 
     obs (T+1, n) float32; action (T, m) float32 in [-1, 1], what was executed; proposed (T, m)
     float32, what the policy wanted (NaN where it was not asked); driver (T,) uint8 of `Driver`;
-    scenes (T+1, k) float32 rows of `hardware.scene.Scene`; `terminated`: the last step ended the task;
+    scenes (T+1, k) float32 rows of `hardware.scene.Scene`, NaN where they are not known (the episode came
+    from elsewhere); `terminated`: the last step ended the task;
     `truncated`: time ran out. `policy_version` counts the gradient updates behind the
     policy that drove.
     """
@@ -69,6 +70,11 @@ class Episode:
     def length(self) -> int:
         """Number of transitions T."""
         return len(self.action)
+
+    @property
+    def has_scenes(self) -> bool:
+        """Whether it can be looked at."""
+        return bool(np.isfinite(self.scenes).all())
 
     @property
     def operator_steps(self) -> NDArray[np.bool_]:

@@ -72,7 +72,8 @@ def select_queries(
     `sure` of them whatever they are worth.
 
     `episodes` are all there are, by id, of which only the newest are looked at. New pairs are cut from the
-    newest `recent_episodes` of role ONLINE or DEMONSTRATION that are at least a segment long, ranked by
+    newest `recent_episodes` of role ONLINE or DEMONSTRATION that have scenes to look at and are at least a
+    segment long, ranked by
     `worth` of lists of K left and K right segments -> (K,) (None: taken at random), two clips of the
     same episode never overlapping. Which clip is left is random. A pair that was asked is not asked again, in
     either order, except as a 'repeat': sides swapped, once, and only while both of its episodes are among
@@ -123,7 +124,9 @@ def _candidates(
     """At most `count` different new pairs in random order, drawn evenly from all there are."""
     length = config.segment_steps
     newest_first = (episodes[id] for id in sorted(episodes, reverse=True))
-    usable = (e for e in newest_first if e.role is not Role.COUNTERFACTUAL and e.length >= length)
+    usable = (
+        e for e in newest_first if e.role is not Role.COUNTERFACTUAL and e.length >= length and e.has_scenes
+    )
     recent = {e.id: e for e in itertools.islice(usable, config.recent_episodes)}
     segments = [
         Segment(e.id, start, length)

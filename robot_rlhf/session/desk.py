@@ -263,6 +263,8 @@ def _clip(episode: Episode, segment: Segment) -> m.Clip:
 
 
 def _whole(episode: Episode, judge: Snapshot | None) -> m.Episode:
+    if not episode.has_scenes:
+        raise StoreError(f"episode {episode.id} came from elsewhere, without scenes: it cannot be looked at")
     clip = _clip(episode, Segment(episode.id, 0, episode.length))
     reward = None if judge is None else judge.reward(episode.obs[:-1], episode.obs[1:])
     return m.Episode(clip=clip, reward=() if reward is None else tuple(float(one) for one in reward))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,15 @@ def test_too_little_to_compare_gives_no_query(make_episode: Maker, steps: list[i
 
 def test_counterfactuals_are_never_asked_about(make_episode: Maker) -> None:
     assert select([make_episode(i, 60, Role.COUNTERFACTUAL) for i in range(5)], 5) == []
+
+
+def test_what_cannot_be_looked_at_is_never_asked_about(make_episode: Maker) -> None:
+    episodes = [make_episode(i, 60) for i in range(6)]
+    episodes[4:] = [replace(one, scenes=np.full_like(one.scenes, np.nan)) for one in episodes[4:]]
+    assert not episodes[5].has_scenes
+    asked = {segment.episode for query in select(episodes, 8) for segment in (query.left, query.right)}
+    assert asked <= {0, 1, 2, 3}
+    assert asked
 
 
 def test_a_pair_is_never_asked_twice_in_a_run(make_episode: Maker) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,10 +14,10 @@ import pytest
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.messages import Phase, Stage, Wish
-from robot_rlhf.feedback.store import Store
+from robot_rlhf.feedback.store import Store, StoreError
 from robot_rlhf.feedback.types import Choice, Outcome, Preference, Query, Segment
 from robot_rlhf.session.config import RunConfig
-from robot_rlhf.session.desk import Desk
+from robot_rlhf.session.desk import Desk, _whole
 from robot_rlhf.session.labelling import LabelSession
 from robot_rlhf.session.run_folder import DATABASE, RunFolder
 from robot_rlhf.session.stream import Stream
@@ -161,3 +162,10 @@ def test_what_is_said_while_it_closes_is_stored(archive: Room) -> None:
     )
     archive.close()
     assert archive.events() == [mark]
+
+
+def test_an_episode_that_came_without_scenes_is_refused_to_whoever_wants_to_look_at_it() -> None:
+    seen = recorded(0, Role.DEMONSTRATION)
+    unseen = replace(seen, scenes=np.full_like(seen.scenes, np.nan))
+    with pytest.raises(StoreError, match="episode 0 came from elsewhere, without scenes"):
+        _whole(unseen, None)

@@ -1,0 +1,216 @@
+"""Whether LeRobot itself reads our export, and reads from it what was stored.
+
+LeRobot 0.6 wants Python 3.12 and PyBullet has no wheels for it, so the two do not share an environment:
+
+    python3.12 -m venv PEER && PEER/bin/pip install "lerobot[dataset]==0.6.1"
+    robot-rlhf train --task reach --seed 0 --out RUN
+    robot-rlhf export RUN --format lerobot --out DATASET
+    python benchmarks/peer_lerobot.py RUN DATASET --peer PEER/bin/python
+
+`LeRobotDataset` opens the dataset and a torch DataLoader goes through it, also in windows of several steps;
+every number that comes out is compared with the run's to the bit, the statistics with the run's to 1e-5 of
+their size, and pictures, which the codec changes, by their error. It exits 1 where anything differs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Arrays = dict[str, NDArray[Any]]
+
+STATE, ACTION = "observation.state", "action"
+COLUMNS = (STATE, ACTION, "next.reward", "next.done", "next.truncated", "next.success", "intervention",
+           "complementary_info.is_intervention", "complementary_info.scene", "timestamp", "frame_index",
+           "episode_index", "index", "task_index")  # fmt: skip
+
+
+def read_by_lerobot(dataset: Path, out: Path) -> None:
+    """All that LeRobot reads, as arrays in the file `out`; runs in its environment."""
+    import torch
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    torch.set_num_threads(1)
+
+    def load(**options: Any) -> Any:
+        return LeRobotDataset("robot-rlhf/export", root=dataset, video_backend="pyav", **options)
+
+    opened = load()
+    loader = torch.utils.data.DataLoader(opened, batch_size=64)
+    seen: dict[str, list[NDArray[Any]]] = {}
+    tasks: set[str] = set()
+    for batch in loader:
+        tasks |= set(batch.pop("task"))
+        for name, values in batch.items():
+            seen.setdefault(name, []).append(values.numpy())
+    found: Arrays = {name: np.concatenate(parts) for name, parts in seen.items()}
+    hz = opened.fps
+    windows = load(delta_timestamps={ACTION: [0.0, 1 / hz, 2 / hz]})
+    rows = [windows[row] for row in range(len(windows))]
+    found["windows"] = np.stack([row[ACTION].numpy() for row in rows])
+    found["windows_pad"] = np.stack([row[f"{ACTION}_is_pad"].numpy() for row in rows])
+    for name in (STATE, ACTION, "next.reward"):
+        for what, values in opened.meta.stats[name].items():
+            found[f"stats/{name}/{what}"] = np.asarray(values)
+    last = load(episodes=[opened.num_episodes - 1])
+    found["last_episode"] = np.stack([last[row][STATE].numpy() for row in range(len(last))])
+    cameras = {name: list(opened.meta.features[name]["shape"]) for name in opened.meta.camera_keys}
+    facts = {
+        "tasks": sorted(tasks),
+        "episodes": opened.num_episodes,
+        "frames": opened.num_frames,
+        "fps": hz,
+        "robot_type": opened.meta.robot_type,
+        "cameras": cameras,
+        "operators": list(opened.meta.episodes["operator"]),
+        "roles": list(opened.meta.episodes["role"]),
+    }
+    found["facts"] = np.array(json.dumps(facts))
+    np.savez(out, **found)  # type: ignore[arg-type]
+
+
+def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
+    """The same from the run itself."""
+    from robot_rlhf.commands.export import learned_reward
+    from robot_rlhf.data import stream
+    from robot_rlhf.session.run_folder import read_config
+
+    config = read_config(run)
+    export = stream.plan(
+        run, control_hz=config.control_hz, robot="panda", software="", reward=learned_reward(run)
+    )
+    parts: dict[str, list[NDArray[Any]]] = {}
+    operators, roles, frames = [], [], 0
+    for record in export.records():
+        episode = record.episode
+        steps = np.arange(episode.length)
+        columns = {
+            STATE: episode.obs[:-1],
+            ACTION: episode.action,
+            "next.reward": record.reward,
+            "next.done": record.done,
+            "next.truncated": record.truncated,
+            "next.success": record.succeeded,
+            "intervention": episode.operator_steps,
+            "complementary_info.is_intervention": episode.operator_steps,
+            "complementary_info.scene": episode.scenes[:-1],
+            "timestamp": (steps / config.control_hz).astype(np.float32),
+            "frame_index": steps,
+            "episode_index": np.full(len(steps), record.index),
+            "index": frames + steps,
+            "task_index": np.zeros(len(steps), np.int64),
+        }
+        ahead = np.minimum(steps[:, None] + np.arange(3), len(steps) - 1)
+        columns |= {"windows": episode.action[ahead]}
+        columns |= {"windows_pad": steps[:, None] + np.arange(3) >= len(steps)}
+        for name, values in columns.items():
+            parts.setdefault(name, []).append(values)
+        frames += len(steps)
+        operators.append(record.operator)
+        roles.append(episode.role.value)
+    found = {name: np.concatenate(values) for name, values in parts.items()}
+    for name in (STATE, ACTION, "next.reward"):
+        wide = found[name].reshape(frames, -1).astype(np.float64)
+        quantiles = {
+            f"q{round(100 * q):02d}": np.quantile(wide, q, axis=0) for q in (0.01, 0.1, 0.5, 0.9, 0.99)
+        }
+        simple = {"min": wide.min(0), "max": wide.max(0), "mean": wide.mean(0), "std": wide.std(0)}
+        found |= {f"stats/{name}/{what}": value for what, value in (simple | quantiles).items()}
+        found[f"stats/{name}/count"] = np.array([frames])
+    found["last_episode"] = parts[STATE][-1]
+    facts = {"tasks": [export.task.goal], "episodes": len(export.ids), "frames": frames}
+    return found, facts | {"operators": operators, "roles": roles, "fps": config.control_hz}
+
+
+def differences(got: Mapping[str, NDArray[Any]], wanted: Arrays) -> list[str]:
+    """One line for each array that is not as it was stored."""
+    found = []
+    for name, expected in wanted.items():
+        values = got.get(name)
+        if values is None:
+            found.append(f"{name} is missing")
+        elif values.shape != expected.shape:
+            found.append(f"{name} has shape {values.shape}, expected {expected.shape}")
+        elif name.startswith("stats/"):
+            if not np.allclose(values, expected, rtol=1e-5, atol=1e-6):
+                found.append(f"{name} is off by {np.abs(values - expected).max()}")
+        elif values.dtype.kind != expected.dtype.kind or not (values == expected).all():
+            found.append(f"{name} ({values.dtype}) differs in {int((values != expected).sum())} numbers")
+    return found
+
+
+def picture_errors(
+    run: Path, got: Mapping[str, NDArray[Any]], cameras: Mapping[str, list[int]]
+) -> dict[str, float]:
+    """Camera -> the mean error of its pictures, in 255ths of full brightness, over every tenth frame."""
+    if not cameras:
+        return {}
+    from robot_rlhf.commands.pictures import images_of
+    from robot_rlhf.data import stream
+    from robot_rlhf.session.run_folder import read_config
+
+    errors = {}
+    for key, shape in cameras.items():
+        camera = key.removeprefix("observation.images.")
+        export = stream.plan(run, control_hz=read_config(run).control_hz, robot="", software="")
+        found, row = [], 0
+        with images_of(run, export.ids, (camera,), shape[0]) as images:
+            assert images is not None
+            for record in export.records():
+                for step, picture in enumerate(images.frames(record.episode, camera)):
+                    if step < record.episode.length and step % 10 == 0:
+                        read = got[key][row + step].transpose(1, 2, 0) * 255.0
+                        found.append(float(np.abs(read - picture).mean()))
+                row += record.episode.length
+        errors[camera] = round(float(np.mean(found)), 2)
+    return errors
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("run", type=Path)
+    parser.add_argument("dataset", type=Path)
+    parser.add_argument("--peer", type=Path, required=True, help="the Python that has LeRobot")
+    parser.add_argument("--json", type=Path, help="write what was found there")
+    asked = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "read.npz"
+        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": folder, "PYTHONPATH": ""}
+        call = f"read_by_lerobot(pathlib.Path({str(asked.dataset.absolute())!r}), pathlib.Path({str(out)!r}))"
+        code = f"import pathlib, peer_lerobot; peer_lerobot.{call}"
+        subprocess.run([asked.peer, "-c", code], cwd=Path(__file__).parent, env=environment, check=True)
+        with np.load(out) as archive:
+            got = {name: archive[name] for name in archive.files}
+    facts = json.loads(str(got.pop("facts")))
+    wanted, expected_facts = expected_of(asked.run)
+    wrong = differences(got, wanted)
+    wrong += [
+        f"{name} is {facts[name]}, expected {value}"
+        for name, value in expected_facts.items()
+        if facts[name] != value
+    ]
+    result = {"numbers": int(sum(values.size for values in wanted.values())), "wrong": wrong, "facts": facts}
+    result["picture_error"] = picture_errors(asked.run, got, facts["cameras"])
+    if asked.json:
+        asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    print(
+        f"LeRobot read {facts['episodes']} episodes, {facts['frames']} frames: {len(wanted)} arrays compared"
+    )
+    for camera, error in result["picture_error"].items():
+        print(f"pictures of {camera}: mean error {error} of 255")
+    print("\n".join(wrong) or "all is as it was stored, to the bit")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
