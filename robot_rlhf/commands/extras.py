@@ -9,6 +9,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "sim": ("pybullet", "gymnasium"),
     "learn": ("torch", "safetensors", "tensorboard", "matplotlib"),
     "console": ("pygame",),
+    "cluster": ("ray",),
     "export": ("pyarrow", "h5py", "minari", "av"),
 }
 """Extra -> its packages; each is imported by the name that it is installed by."""
