@@ -50,5 +50,6 @@ $(VENV)/.demo-installed: $(VENV)/.made pyproject.toml constraints.txt
 	touch $@
 
 $(VENV)/.test-installed: $(VENV)/.demo-installed
-	$(BIN)/python -m pip install -c constraints.txt -e ".[sim,learn,console,export,franka-sim,ur,camera,bench,dev]"
+	$(BIN)/python -m pip install -c constraints.txt \
+		-e ".[sim,learn,console,export,franka-sim,ur,camera,cluster,bench,dev]"
 	touch $@

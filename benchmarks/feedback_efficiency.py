@@ -17,7 +17,6 @@ is the mean height of a curve from 0 to 600 operator seconds, 0 before its first
 from __future__ import annotations
 
 import argparse
-import functools
 import json
 import os
 import platform
@@ -25,14 +24,17 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from robot_rlhf.commands import arguments
+from robot_rlhf.commands.parsing import parse
+from robot_rlhf.commands.train import bring_to_end
 from robot_rlhf.report.statistics import wilson
+from robot_rlhf.runners.processes import ProcessRunner
 
 RESULTS = Path(__file__).parent / "results" / "feedback_efficiency.jsonl"
 POINTS_S = (40, 60, 90, 120, 180, 240, 360, 600)
@@ -94,7 +96,7 @@ class Cell:
     quick: bool = False
 
     @property
-    def key(self) -> str:
+    def name(self) -> str:
         budget = f":{self.budget_s}" if self.budget_s != POINTS_S[-1] else ""
         return f"{self.task}:{self.mode}:{self.seed}{budget}{':quick' if self.quick else ''}"
 
@@ -137,7 +139,6 @@ def all_cells(quick: bool, seeds: int, other_seeds: int) -> list[Cell]:
     return cells + [Cell("pick_cube", mode, seed) for seed in range(other_seeds) for mode in ablations]
 
 
-@functools.cache
 def code_version() -> str:
     """The commit that is measured, with a + where the code differs from it; empty where git does not know."""
 
@@ -150,25 +151,31 @@ def code_version() -> str:
     return f"{commit}+" if commit and changed else commit
 
 
-def run_cell(cell: Cell, runs: Path) -> list[dict[str, Any]]:
-    """Train; one row for each point of the curve, the end included."""
-    out = runs / cell.key.replace(":", "-")
-    done = subprocess.run(
-        [sys.executable, "-m", "robot_rlhf.cli", *cell.words(out)],
-        capture_output=True,
-        text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
-    )
-    if done.returncode:
-        raise RuntimeError(f"{cell.key} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}")
+@dataclass(frozen=True)
+class Train:
+    """What a worker does: a cell's rows, one for each point of the curve, the end included."""
+
+    runs: Path
+    commit: str
+
+    def __call__(self, cell: Cell) -> list[dict[str, Any]]:
+        out = self.runs / cell.name.replace(":", "-")
+        command = parse(cell.words(out))
+        assert isinstance(command, arguments.Train)
+        with open(os.devnull, "w") as nowhere:
+            bring_to_end(out, command.settings, nowhere)
+        return rows_of(cell, out, self.commit)
+
+
+def rows_of(cell: Cell, out: Path, commit: str) -> list[dict[str, Any]]:
+    """The curve of the run at `out`."""
     rows = []
-    commit = code_version()
     for line in (out / "metrics.jsonl").read_text().splitlines():
         event = json.loads(line)
         if event["event"] == "evaluation" and event["policy"] == "policy":
             rows.append(
                 {
-                    "key": cell.key,
+                    "key": cell.name,
                     "commit": commit,
                     "task": cell.task,
                     "mode": cell.mode,
@@ -300,13 +307,14 @@ def main() -> None:
     asked = parser.parse_args()
     kept = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     cells = all_cells(asked.quick, asked.seeds, asked.other_seeds)
-    cells = [cell for cell in cells if cell.key.startswith(tuple(asked.only.split(",")))]
+    cells = [cell for cell in cells if cell.name.startswith(tuple(asked.only.split(",")))]
     if not cells:
         parser.error(f"--only {asked.only!r} names no cell")
-    rows = {cell.key: [row for row in kept if row["key"] == cell.key] for cell in cells}
-    todo = [] if asked.cached else [cell for cell in cells if not rows[cell.key]]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
-        for found in pool.map(lambda cell: run_cell(cell, asked.runs or Path(folder)), todo):
+    rows = {cell.name: [row for row in kept if row["key"] == cell.name] for cell in cells}
+    todo = [] if asked.cached else [cell for cell in cells if not rows[cell.name]]
+    with tempfile.TemporaryDirectory() as folder:
+        work = Train(asked.runs or Path(folder), code_version())
+        for found in ProcessRunner(asked.jobs).map(work, todo):
             end = found[-1]
             rows[end["key"]] = found
             print(
@@ -319,7 +327,7 @@ def main() -> None:
                 RESULTS.parent.mkdir(exist_ok=True)
                 with RESULTS.open("a") as file:
                     file.writelines(json.dumps(row) + "\n" for row in found)
-    chosen = [row for cell in cells for row in rows[cell.key]]
+    chosen = [row for cell in cells for row in rows[cell.name]]
     print(table(chosen))
     if asked.plot is not None:
         plot(chosen, asked.plot)

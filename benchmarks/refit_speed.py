@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
+import time
 from pathlib import Path
 
 import numpy as np
@@ -81,18 +82,24 @@ def main() -> None:
     """Measure, print a table, write JSON."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--events", type=int, nargs="+", default=SIZES, help="how many a fit has")
     parser.add_argument("--repeats", type=int, default=7, help="fits a size, of which the median counts")
     asked = parser.parse_args()
     torch.set_num_threads(1)
     rows = []
-    print("| events | seconds a fit | steps |\n|---|---|---|")
-    for size in SIZES:
+    print("| events | seconds a fit | of a processor | steps |\n|---|---|---|---|")
+    for size in asked.events:
         events, episodes = evidence(size, np.random.default_rng(0))
         model = RewardModel(OBS, RewardConfig(), 0)
-        fits = [model.fit(events, episodes) for _ in range(asked.repeats)]
+        fits, processor_s = [], []
+        for _ in range(asked.repeats):
+            since = time.process_time()
+            fits.append(model.fit(events, episodes))
+            processor_s.append(time.process_time() - since)
         seconds, steps = statistics.median(fit.seconds for fit in fits), fits[-1].steps
-        print(f"| {size:,} | {seconds:.2f} | {steps} |", flush=True)
-        rows.append({"events": size, "seconds": seconds, "steps": steps})
+        busy = statistics.median(processor_s)
+        print(f"| {size:,} | {seconds:.2f} | {busy:.2f} | {steps} |", flush=True)
+        rows.append({"events": size, "seconds": seconds, "processor_seconds": busy, "steps": steps})
     if asked.json is not None:
         asked.json.write_text(json.dumps(rows, indent=2) + "\n")
 

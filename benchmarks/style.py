@@ -17,17 +17,23 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from robot_rlhf.commands import arguments
+from robot_rlhf.commands.parsing import parse
+from robot_rlhf.commands.train import bring_to_end
+from robot_rlhf.commands.trained import read_learner
+from robot_rlhf.runners.processes import ProcessRunner
+from robot_rlhf.session.seeds import Purpose, seed_of
+from sim.env import TaskEnv
 from sim.styles import STYLES
 
 RESULTS = Path(__file__).parent / "results" / "style.jsonl"
@@ -50,7 +56,7 @@ class Cell:
     seed: int
 
     @property
-    def key(self) -> str:
+    def name(self) -> str:
         return f"{self.style}:{self.way}:{self.seed}"
 
     @property
@@ -58,39 +64,26 @@ class Cell:
         return self.style.partition("/")[0] if self.way == "success_only" else self.style
 
 
-def run_cell(cell: Cell, runs: Path) -> dict[str, Any]:
-    """Train and judge."""
-    out = runs / f"{cell.task.replace('/', '-')}-{cell.way}-{cell.seed}"
-    words = ["--task", cell.task, "--seed", str(cell.seed), "--out", str(out), "--json", "--resume"]
-    quiet = ["--schedule.no-compare-with-cloning", "--schedule.evaluate-every", "0"]
-    _run("-m", "robot_rlhf.cli", "train", *words, *quiet, *WAYS[cell.way])
-    judged = _run(__file__, "--judge", str(out), "--style", cell.style)
-    summary = json.loads((out / "summary.json").read_text())
-    given = {"operator_seconds": round(summary["operator_seconds"], 1)}
-    named = {"key": cell.key, "style": cell.style, "way": cell.way, "seed": cell.seed}
-    return named | given | json.loads(judged)
+@dataclass(frozen=True)
+class Train:
+    """What a worker does: train and judge."""
 
+    runs: Path
 
-def _run(*words: str) -> str:
-    """What a Python program prints; RuntimeError with what it complained of where it fails."""
-    done = subprocess.run(
-        [sys.executable, *words], capture_output=True, text=True, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
-    if done.returncode:
-        raise RuntimeError(
-            f"{' '.join(words)} failed with exit code {done.returncode}:\n{done.stderr[-2000:]}"
-        )
-    return done.stdout
+    def __call__(self, cell: Cell) -> dict[str, Any]:
+        out = self.runs / f"{cell.task.replace('/', '-')}-{cell.way}-{cell.seed}"
+        words = ["--task", cell.task, "--seed", str(cell.seed), "--out", str(out)]
+        few = ["--schedule.no-compare-with-cloning", "--schedule.evaluate-every", "0"]
+        command = parse(["train", *words, *few, *WAYS[cell.way]])
+        assert isinstance(command, arguments.Train)
+        with open(os.devnull, "w") as nowhere:
+            summary = bring_to_end(out, command.settings, nowhere)
+        named = {"key": cell.name, "style": cell.style, "way": cell.way, "seed": cell.seed}
+        return named | {"operator_seconds": round(summary.operator_seconds, 1)} | judge(out, cell.style)
 
 
 def judge(run: Path, style: str) -> dict[str, float]:
     """Mean styled utility a step, how far the style was broken, and the rate of success at the end."""
-    import torch
-
-    from robot_rlhf.commands.trained import read_learner
-    from robot_rlhf.session.seeds import Purpose, seed_of
-    from sim.env import TaskEnv
-
     torch.set_num_threads(1)
     config, learner = read_learner(run)
     if learner is None:
@@ -149,19 +142,14 @@ def main() -> None:
         "--only", default="", help="cells whose key starts with one of these, comma-separated"
     )
     parser.add_argument("--cached", action="store_true", help="run nothing: show what is there")
-    parser.add_argument("--judge", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--style", choices=list(STYLES), help=argparse.SUPPRESS)
     asked = parser.parse_args()
-    if asked.judge is not None:
-        print(json.dumps(judge(asked.judge, asked.style)))
-        return
     cells = [Cell(style, way, seed) for seed in range(asked.seeds) for style in STYLES for way in WAYS]
-    cells = [cell for cell in cells if cell.key.startswith(tuple(asked.only.split(",")))]
+    cells = [cell for cell in cells if cell.name.startswith(tuple(asked.only.split(",")))]
     rows = [json.loads(line) for line in RESULTS.read_text().splitlines()] if RESULTS.exists() else []
     kept = {row["key"] for row in rows}
-    todo = [] if asked.cached else [cell for cell in cells if cell.key not in kept]
-    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(asked.jobs) as pool:
-        for row in pool.map(lambda cell: run_cell(cell, Path(folder)), todo):
+    todo = [] if asked.cached else [cell for cell in cells if cell.name not in kept]
+    with tempfile.TemporaryDirectory() as folder:
+        for row in ProcessRunner(asked.jobs).map(Train(Path(folder)), todo):
             print(f"{row['key']}: utility {row['utility']:.3f}", file=sys.stderr, flush=True)
             rows.append(row)
             RESULTS.parent.mkdir(exist_ok=True)

@@ -42,7 +42,9 @@ from robot_rlhf.commands.arguments import (
     Record,
     Replay,
     Report,
+    RunnerOptions,
     Said,
+    Sweep,
     Teleop,
     Train,
     Verify,
@@ -54,12 +56,15 @@ from robot_rlhf.commands.telling import say, show
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.summary import Summary, read_summary
+from robot_rlhf.runners.choice import make_runner
+from robot_rlhf.runners.runner import Runner, TaskError
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import RunError, RunFolder, read_config
 
 if TYPE_CHECKING:
     from robot_rlhf.commands.evaluate import Evaluation
     from robot_rlhf.commands.live import Wire
+    from robot_rlhf.commands.sweep import SweepResult
 
 _OK, _FAILED, _USAGE, _INTERRUPTED = 0, 1, 2, 130
 _LATER_ERRORS = {  # where they are defined, since importing them here would load torch, or zmq
@@ -69,6 +74,7 @@ _LATER_ERRORS = {  # where they are defined, since importing them here would loa
     "robot_rlhf.data.errors": "DataError",
     "robot_rlhf.learning.checkpoint": "CheckpointError",
     "robot_rlhf.learning.reward_fit": "FitError",
+    "robot_rlhf.runners.on_ray": "ClusterError",
 }
 
 
@@ -130,6 +136,13 @@ def _run(command: Command) -> int:
             with _stdout_kept_clean(command.json):
                 result = _evaluate(command)
             show(result, result.table(), command.json)
+        case Sweep():
+            with _stdout_kept_clean(command.json):
+                swept = _sweep(command)
+            show(swept, swept.table(), command.json)
+            for cell in swept.failed:
+                say(f"{cell.setting}, seed {cell.seed}: {cell.error}")
+            return _FAILED if swept.failed else _OK
         case Report():
             print(_report(command.runs[0]) if len(command.runs) == 1 else _compare(command))
         case Verify() | Info() | Said() | Replay() | Backup():
@@ -286,28 +299,40 @@ def _keys(command: Keys) -> None:
 
 
 def _evaluate(command: Evaluate) -> Evaluation:
-    need("evaluate", "sim", "learn")
-    from robot_rlhf.commands.evaluate import evaluate_expert, evaluate_trained
+    runner = _runner("evaluate", command.spread)
+    from robot_rlhf.commands.evaluate import Where, evaluate_expert, evaluate_trained
 
+    where = Where(runner, command.robot, command.robot_key)
     with Terminal(stderr=True).status(f"{command.episodes} episodes"):
         if command.run is not None:
             return evaluate_trained(
-                command.run,
-                command.episodes,
-                command.seed,
-                command.robot,
-                command.robot_key,
-                randomise=command.randomise,
+                command.run, command.episodes, command.seed, where, randomise=command.randomise
             )
         return evaluate_expert(
             str(command.task),
             command.episodes,
             command.seed,
-            command.robot,
-            command.robot_key,
+            where,
             arm=command.arm or "panda",
             randomise=command.randomise,
         )
+
+
+def _sweep(command: Sweep) -> SweepResult:
+    runner = _runner("sweep", command.spread)
+    from robot_rlhf.commands.grid import cells
+    from robot_rlhf.commands.sweep import sweep
+
+    quiet = command.spread.runner != "serial"
+    result = sweep(cells(command), command.out, runner, say, quiet)
+    say(f"wrote {command.out / REPORT}")
+    return result
+
+
+def _runner(name: str, options: RunnerOptions) -> Runner:
+    """What spreads the episodes or runs of the command `name`."""
+    need(name, "sim", "learn", *(["cluster"] if options.runner == "ray" else []))
+    return make_runner(options.runner, options.workers, options.ray_address)
 
 
 def _report(run: Path) -> Path:
@@ -349,6 +374,8 @@ def _summary_table(summary: Summary, out: Path) -> Table:
 
 
 def _how_to_go_on(command: Command | None) -> str:
+    if isinstance(command, Sweep):
+        return "stopped; say the same again to go on"
     if isinstance(command, Train) and RunFolder.is_begun(command.out):
         name = ("demo --headless" if command.headless else "demo") if isinstance(command, Demo) else "train"
         return f"stopped and saved; to go on: {PROGRAM} {name} --resume --out {shlex.quote(str(command.out))}"
@@ -376,6 +403,10 @@ def _stdout_kept_clean(on: bool) -> Iterator[None]:
 
 def _in_one_line(error: Exception, command: Command | None) -> str | None:
     """What to tell a person about an error that they can put right; None for a defect of ours."""
+    if isinstance(error, TaskError):  # as its cause, where it has one
+        cause = error.__cause__
+        fixable = not isinstance(cause, Exception) or _in_one_line(cause, command) is not None
+        return str(error) if fixable else None
     loaded = [getattr(sys.modules[m], name) for m, name in _LATER_ERRORS.items() if m in sys.modules]
     if isinstance(error, (UsageError, RunError, StoreError, MissingExtraError, FloatingPointError, *loaded)):
         return str(error)
@@ -384,7 +415,7 @@ def _in_one_line(error: Exception, command: Command | None) -> str | None:
         extras = [extra for extra, packages in EXTRAS.items() if package in packages]
         return f"{package} is not installed: {pip_line(extras)}" if extras else None
     if isinstance(error, OSError) and error.strerror is not None:
-        where = error.filename or (command.out if isinstance(command, Train) else None)
+        where = error.filename or (command.out if isinstance(command, (Train, Sweep)) else None)
         return f"{where}: {error.strerror}" if where else error.strerror
     return None
 

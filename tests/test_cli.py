@@ -128,7 +128,7 @@ def test_words_that_make_no_sense_get_one_line(
 
 
 def test_the_flags_that_there_are_do_not_count_words_without_one(refused: Refused) -> None:
-    assert "--run" not in refused("evaluate", "--nosuch")
+    assert "--run," not in refused("evaluate", "--nosuch")
     assert "--what" not in refused("keys", "list", "--nosuch")
 
 

@@ -25,6 +25,7 @@ _BELOW_COMMANDS = _BELOW_SESSION | {
     "robot_rlhf.console",
     "robot_rlhf.data",
     "robot_rlhf.verify",
+    "robot_rlhf.runners",
 }
 _IN_CONSOLE = {f"robot_rlhf.console.{part}" for part in ("input", "scene", "drawing")}
 # Part of the tree -> the parts it may import, itself understood.
@@ -36,6 +37,7 @@ LAYERS: dict[str, set[str]] = {
     "robot_rlhf.learning": _GROUND | {"robot_rlhf.feedback"},
     "robot_rlhf.report": _GROUND | {"robot_rlhf.feedback", "robot_rlhf.learning"},
     "robot_rlhf.data": _GROUND | {"robot_rlhf.feedback", "robot_rlhf.learning"},
+    "robot_rlhf.runners": set(),
     "robot_rlhf.console.input": set(),
     "robot_rlhf.console.scene": {"hardware"},
     "robot_rlhf.console.drawing": set(),
@@ -55,6 +57,7 @@ ONLY_IN: dict[str, set[str]] = {
     "torch": {"robot_rlhf.learning", "robot_rlhf.session", "robot_rlhf.commands", "robot_rlhf.bridge"},
     "pygame": {"robot_rlhf.console", "robot_rlhf.console.screens"} | _IN_CONSOLE,
     "zmq": {"hardware"},
+    "ray": {"robot_rlhf.runners"},
     "pybullet": {"sim"},
     "pybullet_data": {"sim"},
     "pybullet_utils": {"sim"},
@@ -213,6 +216,8 @@ def test_no_modules_import_each_other_in_a_circle() -> None:
         ("robot_rlhf.console.input.sdl", "import robot_rlhf.console.screens.help", "input may import"),
         ("robot_rlhf.learning.sac", "if True:\n    import zmq", "which only ['hardware'] may"),
         ("robot_rlhf.session.loop", "from robot_rlhf.cli import main", "robot_rlhf.session may import"),
+        ("robot_rlhf.session.loop", "import robot_rlhf.runners.serial", "robot_rlhf.session may import"),
+        ("robot_rlhf.session.loop", "import ray", "which only ['robot_rlhf.runners'] may"),
         ("robot_rlhf.commands.train", "from robot_rlhf.cli import main", "robot_rlhf.commands may import"),
     ],
 )

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, TypeAlias
 
-from tyro.conf import FlagCreatePairsOff, Positional, arg
+from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from robot_rlhf.runners.runner import Kind
 from robot_rlhf.session.config import RunConfig
 from sim.randomise import RandomiseConfig
 
@@ -103,6 +104,18 @@ class Demo(Train):
 
 
 @dataclass(frozen=True)
+class RunnerOptions:
+    """Where independent episodes or runs are done; the results are the same."""
+
+    runner: Kind = "serial"
+    """serial: one after the other; processes: several at a time, here; ray: on a Ray cluster."""
+    workers: Annotated[int | None, arg(metavar="N", help_behavior_hint="(default: one a core)")] = None
+    """So many at a time, each with one thread."""
+    ray_address: Annotated[str, arg(metavar="HOST:PORT", help_behavior_hint="")] = ""
+    """A cluster that runs, as `ray start --head` prints it; by default one is made on this machine."""
+
+
+@dataclass(frozen=True)
 class Evaluate:
     """Let a policy act alone from fresh starts and count how often it succeeds."""
 
@@ -125,8 +138,34 @@ class Evaluate:
     """Have it act on the simulated arm that `robot-host` serves there, in real time."""
     robot_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
     """The operator's key to that arm."""
+    spread: Annotated[RunnerOptions, arg(name="")] = field(default_factory=RunnerOptions)
     json: _Switch = False
     """Print the result as one line of JSON, all else on stderr."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """Train with a grid of settings and several seeds, each in a run folder of its own, and compare them.
+
+    The operator is simulated. Say the same again to go on: finished runs are kept, begun ones gone on with.
+    """
+
+    out: Annotated[Path, arg(metavar="FOLDER", help_behavior_hint="")]
+    """Folder of the runs, the results (results.jsonl) and the report (report.html)."""
+    task: Annotated[str | None, arg(metavar="TASK", help_behavior_hint="(default: pick_cube)")] = None
+    """What to learn: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
+    seeds: tuple[int, ...] = (0, 1, 2)
+    """Each setting is tried with each of these."""
+    set: Annotated[
+        UseAppendAction[tuple[tuple[str, ...], ...]], arg(metavar="NAME=V1,V2...", help_behavior_hint="")
+    ] = ()
+    """A setting, named as in --help-all of train or in config.toml, and the values to try, all with all.
+    Where a value has a comma itself, part them by semicolons."""
+    config: Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="")] = None
+    """Settings that all of them start from, over the task's own."""
+    spread: Annotated[RunnerOptions, arg(name="")] = field(default_factory=RunnerOptions)
+    json: _Switch = False
+    """Print the results as one line of JSON, all else on stderr."""
 
 
 @dataclass(frozen=True)
@@ -401,6 +440,7 @@ Command: TypeAlias = (
     Train
     | Demo
     | Evaluate
+    | Sweep
     | Report
     | Doctor
     | Console
@@ -421,6 +461,7 @@ COMMANDS: dict[str, type[Command]] = {
     "record": Record,
     "label": Label,
     "evaluate": Evaluate,
+    "sweep": Sweep,
     "report": Report,
     "info": Info,
     "feedback": Said,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import contextlib
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import msgspec
@@ -15,9 +16,11 @@ from robot_rlhf.commands.served import served
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.report.statistics import wilson
+from robot_rlhf.runners.runner import Runner
+from robot_rlhf.runners.serial import SerialRunner
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.environment import environment
-from robot_rlhf.session.evaluation import Actor, Float32, evaluate
+from robot_rlhf.session.evaluation import Actor, Float32, Played, Result, Start, evaluate, play, starts
 from robot_rlhf.session.presets import preset
 from robot_rlhf.session.rollout import hand_action
 from robot_rlhf.session.run_folder import RunError
@@ -46,59 +49,86 @@ class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
         return table
 
 
+@dataclass(frozen=True)
+class Where:
+    """Where a policy acts: in simulations here, as `runner` spreads them, or on the arm served at `robot`."""
+
+    runner: Runner = field(default_factory=SerialRunner)
+    robot: str = ""
+    key: Path | None = None
+
+
+HERE = Where()
+"""Simulated, one episode after the other."""
+
+
 def evaluate_trained(
-    run: Path,
-    episodes: int,
-    seed: int,
-    robot: str = "",
-    key: Path | None = None,
-    *,
-    randomise: RandomiseConfig = NEVER,
+    run: Path, episodes: int, seed: int, where: Where = HERE, *, randomise: RandomiseConfig = NEVER
 ) -> Evaluation:
-    """The newest policy of the run at `run`, which stays as it is; on the arm served at `robot` instead of
-    the one simulated here, and randomised as the run was unless `randomise` says otherwise. Raises RunError
-    where there is none yet, what `read_learner` raises, and RobotError for an arm that cannot be evaluated
-    on."""
+    """The newest policy of the run at `run`, which stays as it is; randomised as the run was unless
+    `randomise` says otherwise. Raises RunError where there is none yet, what `read_learner` raises, and
+    RobotError for an arm that cannot be evaluated on."""
     config, learner = read_learner(run)
     if learner is None:
         raise RunError(f"{run} has no checkpoint yet: let it train for longer, or --resume it")
-    torch.set_num_threads(config.threads)
     if not randomise.is_off:
         config = replace(config, randomise=randomise)
-    env = _env(config, robot, key)
-    return _evaluate(env, learner.policy(explore=False), episodes, seed)
-
-
-def _env(config: RunConfig, robot: str, key: Path | None) -> TaskEnv:
-    advice = (
-        f"evaluate on a simulated arm before its things, robot-host --driver sim --option task={config.task}"
-    )
-    cell = served(make_task(config.task), robot, "", key, advice)
-    if cell is not None:
-        if cell.needs_a_person or not cell.lays_out:
-            cell.close()
-            why = "moves only beside a person" if cell.needs_a_person else "lays out no starts by itself"
-            raise RobotError(
-                f"{cell.robot.spec.name} {why}: have the policy judged in a session, robot-rlhf train --robot"
-            )
-        cell.arm()
-    return environment(config, end_on_success=True, cell=cell)
+    return _evaluate(Stage(config, learner.policy(explore=False)), episodes, seed, where)
 
 
 def evaluate_expert(
     task: str,
     episodes: int,
     seed: int,
-    robot: str = "",
-    key: Path | None = None,
+    where: Where = HERE,
     *,
     arm: str = "panda",
     randomise: RandomiseConfig = NEVER,
 ) -> Evaluation:
     """The task's scripted expert, driven by ideal hands: what the task allows. The rest as
     `evaluate_trained`."""
-    env = _env(replace(preset(task), arm=arm, randomise=randomise), robot, key)
-    return _evaluate(env, ExpertActor(env), episodes, seed)
+    config = replace(preset(task), arm=arm, randomise=randomise)
+    return _evaluate(Stage(config), episodes, seed, where)
+
+
+class Stage:
+    """A simulation and who acts in it, made where they are first needed: what the workers of a runner do."""
+
+    def __init__(self, config: RunConfig, actor: Actor | None = None) -> None:
+        """Without an `actor` the task's expert acts."""
+        self.config, self._actor = config, actor
+        self._env: TaskEnv | None = None
+
+    def __call__(self, start: Start) -> Played:
+        if self._env is None:
+            self._env = environment(self.config, end_on_success=True)
+        return play(self._env, self.actor(self._env), start)
+
+    def actor(self, env: TaskEnv) -> Actor:
+        """Who acts in `env`."""
+        torch.set_num_threads(self.config.threads)
+        return self._actor or ExpertActor(env)
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.close()
+            self._env = None
+
+
+def _served_env(config: RunConfig, where: Where) -> TaskEnv:
+    advice = (
+        f"evaluate on a simulated arm before its things, robot-host --driver sim --option task={config.task}"
+    )
+    cell = served(make_task(config.task), where.robot, "", where.key, advice)
+    assert cell is not None, "there is an address"
+    if cell.needs_a_person or not cell.lays_out:
+        cell.close()
+        why = "moves only beside a person" if cell.needs_a_person else "lays out no starts by itself"
+        raise RobotError(
+            f"{cell.robot.spec.name} {why}: have the policy judged in a session, robot-rlhf train --robot"
+        )
+    cell.arm()
+    return environment(config, end_on_success=True, cell=cell)
 
 
 class ExpertActor:
@@ -116,11 +146,13 @@ class ExpertActor:
         return hand_action(self._hands.drive(self._env.scene), self._axes)
 
 
-def _evaluate(env: TaskEnv, actor: Actor, episodes: int, seed: int) -> Evaluation:
-    try:
-        result = evaluate(env, actor, episodes, seed)
-    finally:
-        env.close()
+def _evaluate(stage: Stage, episodes: int, seed: int, where: Where) -> Evaluation:
+    if where.robot:
+        with contextlib.closing(_served_env(stage.config, where)) as env:
+            result = evaluate(env, stage.actor(env), episodes, seed)
+    else:
+        with contextlib.closing(where.runner.map(stage, starts(episodes, seed))) as played:
+            result = Result.of(played)
     low, high = wilson(result.succeeded, episodes)
     return Evaluation(
         success_rate=result.success_rate,

@@ -9,6 +9,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "sim": ("pybullet", "gymnasium", "pillow"),
     "learn": ("torch", "safetensors", "tensorboard", "matplotlib", "pillow"),
     "console": ("pygame",),
+    "cluster": ("ray",),
     "export": ("pyarrow", "h5py", "minari", "av", "pillow"),
 }
 """Extra -> its packages, by the names that they are installed by."""

@@ -25,12 +25,15 @@ from robot_rlhf.commands.arguments import (
     Record,
     Replay,
     Report,
+    RunnerOptions,
     Said,
+    Sweep,
     Teleop,
     Train,
 )
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.feedback.types import Kind
+from robot_rlhf.runners.choice import make_runner
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import live_preset, preset, with_cameras
 from robot_rlhf.session.run_folder import RunFolder, load_config, read_config
@@ -48,7 +51,7 @@ _ABOUT = """Train a robot arm's policy from a person's feedback: five kinds of i
 
 COMMAND --help tells what a command takes. --debug shows where an error arose, --version what this is."""
 _HELP, _HELP_ALL = ("-h", "--help"), "--help-all"
-_INLINED = ("settings", "run", "wire", "look")  # groups whose flags have no prefix
+_INLINED = ("settings", "run", "wire", "look", "spread")  # groups whose flags have no prefix
 _FLAG, _NO = re.compile(r"--?[A-Za-z]"), re.compile(r"(--|\.)no-")
 
 
@@ -62,7 +65,7 @@ def parse(words: Sequence[str]) -> Command:
     if not words:
         raise UsageError(f"say what to do: {', '.join(COMMANDS)} (--help tells more)")
     if words[0] not in COMMANDS and words[0] not in _HELP:
-        raise UsageError(f"there is no command {words[0]!r}{_hint(words[0], COMMANDS)}")
+        raise UsageError(f"there is no command {words[0]!r}{hint(words[0], COMMANDS)}")
     first = _parse(words, _starting_point(words))
     _check(first)
     if not isinstance(first, Train):
@@ -103,20 +106,22 @@ def _starting_point(words: Sequence[str]) -> RunConfig:
     loaded = RunConfig() if file is None else load_config(file)
     window = words[0] == "demo" and "--headless" not in words and has_display()
     by_hand = (given.operator or ("console" if window or given.robot else loaded.operator)) == "console"
-    base = (live_preset if by_hand else preset)(_valid_task(given.task or loaded.task))
+    base = (live_preset if by_hand else preset)(valid_task(given.task or loaded.task))
     if given.cameras or loaded.cameras:
         base = with_cameras(base)
     return base if file is None else overlaid(base, file)
 
 
-def _valid_task(name: str) -> str:
+def valid_task(name: str) -> str:
+    """The name of a task; UsageError for what is none."""
     try:
         return make_task(name).name
     except ValueError as error:
         raise UsageError(str(error)) from error
 
 
-def _valid_arm(name: str) -> str:
+def valid_arm(name: str) -> str:
+    """The name of an arm that can be simulated; UsageError for what is none."""
     try:
         return make_arm(name).spec.name
     except ValueError as error:
@@ -124,18 +129,19 @@ def _valid_arm(name: str) -> str:
 
 
 def overlaid(base: RunConfig, file: Path) -> RunConfig:
-    """`base` with what the TOML `file` says laid over it."""
+    """`base` with what the TOML `file` says laid over it. RunError or UsageError for one that is not in
+    order."""
     loaded = load_config(file)
     try:
-        return cast(RunConfig, _laid_over(base, loaded, msgspec.toml.decode(file.read_bytes())))
+        return cast(RunConfig, laid_over(base, loaded, msgspec.toml.decode(file.read_bytes())))
     except ValueError as error:
         raise UsageError(f"{file}: {error}") from error
 
 
-def _laid_over(base: Any, loaded: Any, said: Mapping[str, Any]) -> Any:
+def laid_over(base: Any, loaded: Any, said: Mapping[str, Any]) -> Any:
     """`base` with the fields of `loaded` that `said` names."""
     fields = {
-        name: _laid_over(getattr(base, name), getattr(loaded, name), value)
+        name: laid_over(getattr(base, name), getattr(loaded, name), value)
         if isinstance(value, dict)
         else getattr(loaded, name)
         for name, value in said.items()
@@ -168,7 +174,7 @@ def _parse(words: Sequence[str], settings: RunConfig) -> Command:
         raise UsageError(line) from None
     if unknown:
         raise UsageError(_about_unknown(unknown, words[0]))
-    if isinstance(command, Train) and _valid_task(command.settings.task) == BARE:
+    if isinstance(command, Train) and valid_task(command.settings.task) == BARE:
         raise UsageError("there is nothing to learn at a bare table: it is for teleop")
     return cast(Command, command)
 
@@ -243,15 +249,16 @@ def _about_unknown(unknown: Sequence[str], command: str) -> str:
     if not word.startswith("-"):
         return f"nothing takes the word {word!r}: --help tells what there is"
     name = word.partition("=")[0]
-    return f"there is no flag {name}{_hint(name.replace('_', '-'), _flags_of(COMMANDS[command]))}"
+    return f"there is no flag {name}{hint(name.replace('_', '-'), _flags_of(COMMANDS[command]))}"
 
 
-def _hint(word: str, valid: Sequence[str] | Mapping[str, Any]) -> str:
+def hint(word: str, valid: Sequence[str] | Mapping[str, Any]) -> str:
+    """What to add to a complaint about `word`: the nearest that there is, or all if they are few."""
     near = difflib.get_close_matches(word, valid, n=1)
     if near:
         return f", did you mean {near[0]}?"
     plain = [name for name in valid if "." not in name]
-    return f" (there are {', '.join(plain)})" if len(plain) < 10 else ": --help-all tells what there is"
+    return f" (there are {', '.join(plain)})" if len(plain) < 13 else ": --help-all tells what there is"
 
 
 def _check(asked: Command) -> None:
@@ -259,15 +266,17 @@ def _check(asked: Command) -> None:
     match asked:
         case Evaluate():
             _check_evaluate(asked)
+        case Sweep():
+            _check_spread(asked.spread)
         case Teleop() | Record():
-            _valid_task(asked.task)
-            _valid_arm(asked.arm)
+            valid_task(asked.task)
+            valid_arm(asked.arm)
             if asked.seed < 0:
                 raise UsageError(f"--seed is {asked.seed}: it must not be negative")
             if isinstance(asked, Record) and asked.demonstrations < 1:
                 raise UsageError(f"--demonstrations is {asked.demonstrations}: it must be at least 1")
         case Train():
-            _valid_arm(asked.settings.arm)
+            valid_arm(asked.settings.arm)
         case Label():
             if asked.pairs < 0:
                 raise UsageError(f"--pairs is {asked.pairs}: it must not be negative")
@@ -295,7 +304,7 @@ def _check_said(asked: Said) -> None:
         )
     kinds = [*(kind.value for kind in Kind), "removal", "undo"]
     if asked.kind is not None and asked.kind not in kinds:
-        raise UsageError(f"there is no kind {asked.kind!r}{_hint(asked.kind, kinds)}")
+        raise UsageError(f"there is no kind {asked.kind!r}{hint(asked.kind, kinds)}")
     if asked.limit < 0:
         raise UsageError(f"--limit is {asked.limit}: it must not be negative")
 
@@ -314,19 +323,33 @@ def _check_evaluate(asked: Evaluate) -> None:
     if asked.robot and not asked.randomise.is_off:
         raise UsageError("--randomise is for an arm that is simulated here: leave it out")
     if asked.task is not None:
-        _valid_task(asked.task)
-    _valid_arm(asked.arm or "panda")
+        valid_task(asked.task)
+    valid_arm(asked.arm or "panda")
+    if asked.robot and asked.spread.runner != "serial":
+        raise UsageError(f"--robot is one arm, and --runner {asked.spread.runner} wants many: leave one out")
+    _check_spread(asked.spread)
+
+
+def _check_spread(asked: RunnerOptions) -> None:
+    try:
+        make_runner(asked.runner, asked.workers, asked.ray_address)
+    except ValueError as error:
+        raise UsageError(str(error)) from error
 
 
 def _refuse_contradictions(stored: RunConfig, asked: RunConfig, out: Path) -> None:
     """A run goes on with the settings that it was begun with, or not at all."""
+    if said := contradictions(stored, asked):
+        raise UsageError(
+            f"--resume of {out} contradicts {', '.join(said)}: leave that out, or choose another --out"
+        )
+
+
+def contradictions(stored: RunConfig, asked: RunConfig) -> list[str]:
+    """The settings in which a run that was begun differs from what is asked for, as a person reads them."""
     then, now = settings_of(stored), settings_of(asked)
-    said = [
+    return [
         f"{flag(name)} {now[name]} (it was begun with {then[name]})"
         for name in then
         if then[name] != now[name]
     ]
-    if said:
-        raise UsageError(
-            f"--resume of {out} contradicts {', '.join(said)}: leave that out, or choose another --out"
-        )

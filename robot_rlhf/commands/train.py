@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable
+from pathlib import Path
+from typing import TextIO
 
 import torch
 
 from robot_rlhf.commands.candidates import evaluate_clone
 from robot_rlhf.commands.onlooker import WALL, Onlooker, settle_log
 from robot_rlhf.commands.report import write_run_report
+from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.report.metrics import MetricsLog
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.statistics import wilson
-from robot_rlhf.report.summary import Summary, installed_versions, write_summary
+from robot_rlhf.report.summary import Summary, installed_versions, read_summary, write_summary
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.evaluation import Result
 from robot_rlhf.session.lockstep import LockstepSession
-from robot_rlhf.session.run_folder import RunFolder
+from robot_rlhf.session.run_folder import RunError, RunFolder
 from robot_rlhf.session.study import Study
 from sim.task import make_task
 
+_LOCKED_S = 30.0
+"""A worker of a cluster that was cut off may hold its run for some moments after another has its task."""
 
-def train(run: RunFolder) -> Summary:
-    """Go on with `run` to its end.
+
+def train(run: RunFolder, progress_to: TextIO | None = None) -> Summary:
+    """Go on with `run` to its end, showing progress on standard error unless told otherwise.
 
     It may be interrupted or killed at any moment: all that was said is in the store, the learner goes on
     from its newest checkpoint, and the updates since then are owed. A run that has a summary is finished;
@@ -32,12 +40,43 @@ def train(run: RunFolder) -> Summary:
     session = LockstepSession(run)
     try:
         past = settle_log(run.path, session.learner)
-        with MetricsLog(run.path) as log, Progress(planned_steps(run.config)) as progress:
+        with MetricsLog(run.path) as log, Progress(planned_steps(run.config), progress_to) as progress:
             watcher = Onlooker(session.study, log, progress, past, run.store.set_meta)
             session.complete(watcher)
             return conclude(session.study, watcher, run.store.set_meta)
     finally:
         session.close()
+
+
+def bring_to_end(path: Path, settings: RunConfig, progress_to: TextIO | None = None) -> Summary:
+    """The summary of the run at `path`, which is begun with `settings` or gone on with where it has none yet.
+
+    Raises RunError, StoreError or CheckpointError for a folder that is not in order, and FitError or
+    FloatingPointError for a run that cannot go on.
+    """
+    if RunFolder.is_begun(path):
+        try:
+            summary = read_summary(path)
+        except ValueError as error:
+            raise RunError(str(error)) from error
+        if summary is not None:
+            return summary
+    with contextlib.closing(_opened(path, settings)) as run:
+        return train(run, progress_to)
+
+
+def _opened(path: Path, settings: RunConfig) -> RunFolder:
+    if not RunFolder.is_begun(path):
+        return RunFolder.create(path, settings)
+    since = time.monotonic()
+    while True:
+        try:
+            return RunFolder.open(path)
+        except StoreError as error:
+            locked = "locked" in str(error.__cause__)
+            if not locked or time.monotonic() - since > _LOCKED_S:
+                raise
+        time.sleep(0.5)
 
 
 def planned_steps(config: RunConfig) -> int:

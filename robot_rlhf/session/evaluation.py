@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -32,6 +33,12 @@ class Result:
     successes: tuple[bool, ...]
     lengths: tuple[int, ...]
 
+    @classmethod
+    def of(cls, played: Iterable[Played]) -> Result:
+        """Of episodes, in their order."""
+        episodes = list(played)
+        return cls(tuple(one.success for one in episodes), tuple(one.length for one in episodes))
+
     @property
     def succeeded(self) -> int:
         return sum(self.successes)
@@ -47,20 +54,46 @@ class Result:
         return float(np.mean(self.lengths)) if self.lengths else 0.0
 
 
-def evaluate(env: TaskEnv, actor: Actor, episodes: int, seed: int, stream: int = 0) -> Result:
-    """Run `episodes` from starts that training never sees; `env` must end on success. The same seed and
-    stream give the same starts, whoever acts."""
+@dataclass(frozen=True)
+class Start:
+    """An episode of an evaluation. Where it begins follows from these three numbers, and never is where
+    training begins."""
+
+    seed: int
+    stream: int
+    index: int
+
+    @property
+    def name(self) -> str:
+        return f"episode {self.index} of seed {self.seed}"
+
+
+@dataclass(frozen=True)
+class Played:
+    """How an episode went; its length in steps."""
+
+    success: bool
+    length: int
+
+
+def starts(episodes: int, seed: int, stream: int = 0) -> list[Start]:
+    """The starts of an evaluation: the same for the same seed and stream, whoever acts, and wherever."""
+    return [Start(seed, stream, index) for index in range(episodes)]
+
+
+def play(env: TaskEnv, actor: Actor, start: Start) -> Played:
+    """Have `actor` act alone from `start`, whatever was before; `env` must end on success."""
     if not env.end_on_success:
         raise ValueError("evaluate in an environment with end_on_success=True")
-    successes: list[bool] = []
-    lengths: list[int] = []
-    for index in range(episodes):
-        obs, _ = env.reset(seed=seed_of(seed, Purpose.EVALUATION, stream, index))
-        actor.reset()
-        over, steps, success = False, 0, False
-        while not over:
-            obs, _, terminated, truncated, info = env.step(actor.act(obs, env.pictures))
-            over, steps, success = terminated or truncated, steps + 1, bool(info["is_success"])
-        successes.append(success)
-        lengths.append(steps)
-    return Result(tuple(successes), tuple(lengths))
+    obs, _ = env.reset(seed=seed_of(start.seed, Purpose.EVALUATION, start.stream, start.index))
+    actor.reset()
+    over, steps, success = False, 0, False
+    while not over:
+        obs, _, terminated, truncated, info = env.step(actor.act(obs, env.pictures))
+        over, steps, success = terminated or truncated, steps + 1, bool(info["is_success"])
+    return Played(success, steps)
+
+
+def evaluate(env: TaskEnv, actor: Actor, episodes: int, seed: int, stream: int = 0) -> Result:
+    """Run `episodes` of them, one after the other."""
+    return Result.of(play(env, actor, start) for start in starts(episodes, seed, stream))

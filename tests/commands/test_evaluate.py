@@ -49,6 +49,18 @@ def test_the_expert_needs_no_run(capsys: Captured) -> None:
     assert "100%" in err
 
 
+def test_where_episodes_run_changes_nothing_and_a_served_arm_is_but_one(
+    capsys: Captured, refused: Refused
+) -> None:
+    words = ("evaluate", "--policy", "expert", "--task", "reach", "--episodes", "3", "--json")
+    said = []
+    for runner in (("serial",), ("processes", "--workers", "1")):
+        assert cli.main([*words, "--runner", *runner]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]
+    assert "one arm" in refused(*words, "--robot", "tcp://127.0.0.1:5555", "--runner", "processes")
+
+
 def test_the_expert_drives_another_arm_by_its_name(capsys: Captured) -> None:
     words = ["evaluate", "--policy", "expert", "--task", "reach", "--arm", "iiwa", "--episodes", "2"]
     assert cli.main([*words, "--json"]) == 0
