@@ -25,7 +25,7 @@ from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.course import FINISHED, Course
 from robot_rlhf.session.desk import Answer, Desk
 from robot_rlhf.session.drive import Drive
-from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.learner_link import LearnerLine
 from robot_rlhf.session.pace import Pace
 from robot_rlhf.session.stream import Console, Stream
 from sim.cell import Cell
@@ -48,7 +48,7 @@ class LiveSession:
         description: SceneDescription,
         stream: Stream,
         desk: Desk,
-        learner: LearnerLink | None,
+        learner: LearnerLine | None,
         *,
         name: str,
         teleop: bool = False,
@@ -286,6 +286,8 @@ class LiveSession:
                 course.done()
             case lm.Failed(reason=reason):
                 self.desk.tell(reason)
+            case lm.Told(text=text):
+                self.desk.tell(text)
             case lm.Ready() | lm.Doing():
                 pass
 
