@@ -24,6 +24,7 @@ SILENT_NS = 5_000_000_000
 """A session that says nothing for so long is not there."""
 _LISTED_NS = 2_000_000_000
 _AGAIN_NS = 10_000_000_000  # what was not acknowledged by then is sent again
+_DAMAGED_NS = 500_000_000  # and what came damaged, after so long
 _LINGER_NS = 60_000_000_000  # a learner that nobody needs is kept for so long
 _PAUSE_NS = 30_000_000_000  # before one is tried again that has failed again and again
 _ENDING_NS = 60_000_000_000  # one that is asked to end and does not is killed
@@ -213,7 +214,7 @@ class HostedRun:
     def again(self, arm: ArmAttached, again: m.Again) -> None:
         """Weights came damaged to its session."""
         if arm.sent == again.weights:
-            arm.sent = 0
+            arm.sent_ns = time.monotonic_ns() - _AGAIN_NS + _DAMAGED_NS
 
     def leave(self, arm: ArmAttached, request: str) -> bool:
         """Its session ends; whether it can be let go at once."""

@@ -9,14 +9,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from robot_rlhf.feedback.store import StoreError
+from robot_rlhf.feedback.store import Store, StoreError
 from robot_rlhf.feedback.store_log import Position, Rows, take_in
 from robot_rlhf.report.files import write_atomically
 from robot_rlhf.session.config import RunConfig
@@ -253,7 +252,9 @@ def _is_ours(key: str) -> bool:
     return key == SHARED or key.startswith(_PLACE)
 
 
-def arms_of(notes: Mapping[str, str]) -> dict[int, str]:
-    """The names of the arms that feed a shared folder, by number."""
-    places = (msgspec.json.decode(v, type=_Place) for k, v in notes.items() if k.startswith(_PLACE))
-    return {place.number: place.name for place in places}
+def shared_by(store: Store) -> list[int]:
+    """The numbers of the arms that feed a shared folder; empty for one that has its run to itself."""
+    if store.meta(SHARED) is None:
+        return []
+    places = store.execute("SELECT value FROM meta WHERE key GLOB ?", (f"{_PLACE}*",))
+    return sorted(msgspec.json.decode(value, type=_Place).number for (value,) in places)

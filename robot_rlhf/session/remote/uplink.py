@@ -102,7 +102,7 @@ class Uplink(threading.Thread):
         self._host = ""  # the learner's instance
         self._weights = 0
         self._heard_s = self._pinged_s = 0.0
-        self._attached = self._is_lost = False
+        self._attached = self._is_lost = self._damaged = False
         self._last_words = ""
 
     def run(self) -> None:
@@ -378,7 +378,8 @@ class Uplink(threading.Thread):
             self._notice_rejection()
             return
         if now - self._heard_s > SILENT_S:
-            raise _LostError(self._client.rejection or f"the learner at {self._address} is out of reach")
+            why = self._client.rejection
+            raise _LostError(f"the learner at {self._address} is out of reach{why and f' ({why})'}")
         if now - max(self._heard_s, self._pinged_s) > _PING_S:
             self._pinged_s = now
             self._client.send(m.Ping())
@@ -417,10 +418,12 @@ class Uplink(threading.Thread):
             except SnapshotError as error:
                 why = str(error)
         if why:
-            self._tell(f"weights came damaged ({why}): they are dropped, and asked for again")
+            if not self._damaged:
+                self._tell(f"weights came damaged ({why}): they are dropped, and asked for again")
+            self._damaged = True
             self._client.send(m.Again(weights=weights.number))
             return
-        self._weights = weights.number
+        self._weights, self._damaged = weights.number, False
         self._orders.said.put(lm.Policy(number=weights.number, data=weights.policy.data))
         self._client.send(m.Got(weights=weights.number))
 
