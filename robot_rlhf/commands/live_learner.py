@@ -149,10 +149,11 @@ class LiveLearner:
 
     def _publish(self) -> None:
         self._number += 1
+        made_ns = time.time_ns()
         snapshot = self._study.learner.snapshot()
         self._policies[self._number] = snapshot
         self._policies.pop(self._number - _KEPT_POLICIES, None)
-        self._line.send(lm.Policy(number=self._number, data=snapshot.to_bytes()))
+        self._line.send(lm.Policy(number=self._number, data=snapshot.to_bytes(), made_ns=made_ns))
         self._published_s = time.monotonic()
 
     def _save(self) -> None:

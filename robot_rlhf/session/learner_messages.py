@@ -80,10 +80,11 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
 
 
 class Policy(_Message, frozen=True, kw_only=True, tag="policy"):
-    """A policy to act from, as `learning.snapshot` packs it."""
+    """A policy to act from, as `learning.snapshot` packs it; `made_ns` is the learner's wall clock then."""
 
     number: int
     data: bytes
+    made_ns: int = 0
 
 
 class RolledOut(_Message, frozen=True, kw_only=True, tag="rolled_out"):

@@ -303,8 +303,8 @@ class HostedRun:
 
     def _heard(self, message: lm.FromLearner) -> None:
         match message:
-            case lm.Policy(number=number, data=data):
-                self._weights = m.Weights(number=number, made_ns=time.time_ns(), policy=m.Sealed.of(data))
+            case lm.Policy(number=number, data=data, made_ns=made_ns):
+                self._weights = m.Weights(number=number, made_ns=made_ns, policy=m.Sealed.of(data))
             case lm.Doing():
                 self._doing = message
                 for arm in self._present:

@@ -424,7 +424,8 @@ class Uplink(threading.Thread):
             self._client.send(m.Again(weights=weights.number))
             return
         self._weights, self._damaged = weights.number, False
-        self._orders.said.put(lm.Policy(number=weights.number, data=weights.policy.data))
+        policy = lm.Policy(number=weights.number, data=weights.policy.data, made_ns=weights.made_ns)
+        self._orders.said.put(policy)
         self._client.send(m.Got(weights=weights.number))
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from hardware.transport import Client, wait
 from robot_rlhf.feedback.store import Store
+from robot_rlhf.feedback.types import Query, Segment
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.learner_link import ADDRESS, MAX_BYTES, SESSION, TOKEN
+from robot_rlhf.session.remote.arms import arm_of
 from robot_rlhf.session.run_folder import DATABASE
 
 _EVERY_S = 0.1
@@ -47,8 +49,11 @@ def main() -> None:
                     began = True
                 case lm.RollOut(job=job) | lm.Worsen(job=job):
                     line.request(lm.RolledOut(job=job, episodes=(), truths=()))
-                case lm.MorePairs():
-                    line.send(lm.Asked(queries=()))
+                case lm.MorePairs(arm=arm):
+                    seen = next((id for id in store.episode_steps() if arm in (None, arm_of(id))), None)
+                    if seen is not None:
+                        clips = Segment(seen, 0, 2), Segment(seen, 2, 2)
+                        line.send(lm.Asked(queries=(Query(f"q{seen}", *clips, "random"),)))
                 case lm.Finish():
                     (run / "summary.json").write_text("{}")
                     (run / "report.html").write_text("<html>")
