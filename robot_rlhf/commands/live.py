@@ -110,7 +110,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
         interruption = stack.enter_context(Interruption())
         stream = Stream(wire.bind, wire.security)
         stack.callback(stream.close)
-        desk = Desk(path / DATABASE, stream)
+        desk = Desk(path / DATABASE, stream, shared=config.queries.shared_fraction)
         stack.callback(desk.close)
         session = LabelSession(
             config,
@@ -159,7 +159,7 @@ def live_session(
             stack.callback(cell.close)
             write_arm(path, cell.robot.spec)
         whose = learner.whose(path) if isinstance(learner, Elsewhere) else None
-        desk = Desk(path / DATABASE, stream)
+        desk = Desk(path / DATABASE, stream, shared=config.queries.shared_fraction)
         stack.callback(desk.close)
         link: LearnerLine | None = None
         if isinstance(learner, Elsewhere) and whose is not None:

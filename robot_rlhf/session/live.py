@@ -259,7 +259,8 @@ class LiveSession:
         wanted = min(_PAIRS_WANTED, self.config.schedule.pairs_first)
         if len(self.desk.free_pairs()) < wanted:
             self._asked_ns = self._now
-            learner.tell(lm.MorePairs(count=wanted))
+            consoles = sum(console.speaks for console in self.stream.consoles.values())
+            learner.tell(lm.MorePairs(count=wanted * max(1, consoles)))
 
     def _hear_learner(self, message: lm.FromLearner) -> None:
         course = self.course

@@ -18,6 +18,7 @@ from robot_rlhf.feedback.types import (
     Preference,
     Query,
     Removal,
+    Segment,
     Undo,
 )
 
@@ -42,6 +43,7 @@ class Tally:
         self.episodes: dict[int, StoredEpisode] = {}
         self.queries: dict[str, Query] = {}
         """Every pair that was chosen, by id, in the order they were."""
+        self._by_clips: dict[tuple[Segment, Segment], str] = {}
         self.operator_s = 0.0
         self._events: dict[str, Feedback | Removal] = {}
         self._undone: set[str] = set()
@@ -72,7 +74,9 @@ class Tally:
 
     def add_queries(self, queries: Iterable[Query]) -> None:
         """Pairs were chosen to be asked about."""
-        self.queries |= {query.id: query for query in queries}
+        for query in queries:
+            self.queries[query.id] = query
+            self._by_clips.setdefault((query.left, query.right), query.id)
 
     def add(self, event: StoredEvent) -> None:
         """An event was stored. One that is known already changes nothing."""
@@ -146,10 +150,24 @@ class Tally:
         """Share of each policy episode that the operator drove, oldest first."""
         return tuple(e.operator_fraction for e in self.episodes.values() if e.role is Role.ONLINE)
 
+    def answered_by(self, query: str) -> set[str]:
+        """The names of those whose answer to a pair stands."""
+        return {answer.operator for answer in self._answers.get(query, ())}
+
+    def asked_before(self, query: Query) -> set[str]:
+        """The names of those who answered what a repeat repeats, sides swapped."""
+        before = self._by_clips.get((query.right, query.left), "") if query.reason == "repeat" else ""
+        return self.answered_by(before)
+
     @property
     def self_agreement(self) -> float | None:
-        """Share of the pairs asked again with sides swapped that got the same answer; None without any."""
-        same = asked_twice((answers[-1] for answers in self._answers.values()), self.queries)
+        """Share of the pairs asked again with sides swapped that got the same answer from the same operator;
+        None without any."""
+        by: dict[str, list[Preference]] = {}
+        for answers in self._answers.values():
+            for answer in answers:
+                by.setdefault(answer.operator, []).append(answer)
+        same = [alike for answers in by.values() for alike in asked_twice(answers, self.queries)]
         return sum(same) / len(same) if same else None
 
 
