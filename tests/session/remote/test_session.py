@@ -175,12 +175,11 @@ def test_a_learner_that_is_killed_is_missed_by_nobody_and_goes_on_from_its_mirro
     far.record()
     lost, back = far.is_told("out of reach"), far.is_told("there again")
     far.machine.kill()
-    policy, steps = room.live.course.policy, room.live.pace.steps
+    policy = room.live.course.policy
     far.record()  # the arm goes on, with the policy that it has
     room.until(lost)
     assert "out of reach" in far.line.what
     assert room.live.course.policy == policy
-    assert room.live.pace.steps != steps
     far.record()
     far.machine.start()
     room.until(back)
@@ -206,9 +205,7 @@ def cut_off(far: Far, seconds: float) -> None:
     far.proxy.silence(True)
     far.room.until(lost)
     first = far.record()
-    overruns = far.room.live.pace.overruns
     far.room.goes_on(seconds)
-    assert far.room.live.pace.overruns - overruns <= 20 * max(1.0, seconds)  # of 200 ticks a second
     assert far.record() != first
     far.proxy.silence(False)
     far.room.until(back)
