@@ -189,7 +189,7 @@ class LiveLearner:
             if study.fit(online):
                 self._save()
                 self._publish()
-                arms = shared_by(self._run.store) or [None]
+                arms: list[int | None] = [*shared_by(self._run.store)] or [None]
                 for arm in arms:
                     self._ask(-(-study.demand(online) // len(arms)) if online else 0, worth, arm)
                 return True

@@ -63,6 +63,8 @@ def main() -> None:
                     file.write_bytes(policy)
                     line.request(lm.Written(step=7, name=f"checkpoints/{file.name}"))
                     over = True
+                case _:
+                    pass
         if began and time.monotonic() - published_s > _EVERY_S:
             published_s = time.monotonic()
             line.send(lm.Policy(number=time.monotonic_ns(), data=policy))

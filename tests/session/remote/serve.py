@@ -14,7 +14,7 @@ from robot_rlhf.session.remote import host
 def main() -> None:
     address, folder, *version = sys.argv[1:]
     if version:
-        host.__version__ = version[0]
+        vars(host)["__version__"] = version[0]
     parent = os.getppid()
     learner = [sys.executable, "-m", "tests.session.remote.double"]
     served = host.LearnerHost(address, None, Path(folder), lambda run: [*learner, str(run)])
