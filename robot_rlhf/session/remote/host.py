@@ -16,7 +16,8 @@ from hardware.wire import SpecMessage
 from robot_rlhf import __version__
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.session.remote import messages as m
-from robot_rlhf.session.remote.hosted import ArmAttached, HostedRun, Learner
+from robot_rlhf.session.remote.attached import ArmAttached
+from robot_rlhf.session.remote.hosted import HostedRun, Learner
 from robot_rlhf.session.remote.mirror import Mirror, StrangerError, put_aside
 from robot_rlhf.session.run_folder import RunError, config_from
 
@@ -140,9 +141,9 @@ class LearnerHost:
                 data = run.mirror.piece(m.FileState(path, 0, version), offset)
                 return m.Piece(path=path, version=version, offset=offset, piece=m.Sealed.of(data))
             case m.Got():
-                run.got(arm, message)
+                arm.got(message)
             case m.Again():
-                run.again(arm, message)
+                arm.again(message, now)
             case m.Leave():
                 if got.request is None or run.leave(arm, got.request):
                     return m.Done()

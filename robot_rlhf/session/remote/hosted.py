@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import msgspec
 
@@ -16,60 +16,20 @@ from robot_rlhf.feedback.store_log import Rows, renumbered_query
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.learner_link import LearnerLink
 from robot_rlhf.session.remote import messages as m
-from robot_rlhf.session.remote.arms import Alone, Numbering
+from robot_rlhf.session.remote.attached import ArmAttached, Job, Send
 from robot_rlhf.session.remote.mirror import Mirror
 from robot_rlhf.session.run_folder import RunError
 
 SILENT_NS = 5_000_000_000
 """A session that says nothing for so long is not there."""
 _LISTED_NS = 2_000_000_000
-_AGAIN_NS = 10_000_000_000  # what was not acknowledged by then is sent again
-_DAMAGED_NS = 500_000_000  # and what came damaged, after so long
 _LINGER_NS = 60_000_000_000  # a learner that nobody needs is kept for so long
 _PAUSE_NS = 30_000_000_000  # before one is tried again that has failed again and again
 _ENDING_NS = 60_000_000_000  # one that is asked to end and does not is killed
 
-Send = Callable[[Peer, m.FromHost], bool]
-Learner = Callable[[Path], Sequence[str]]
+Learner: TypeAlias = Callable[[Path], Sequence[str]]
 """A run's folder -> the command that runs a learner on it."""
-_Job = lm.RollOut | lm.Worsen
 _rows = msgspec.msgpack.Decoder(Rows)
-
-
-@dataclass
-class _Letter:
-    """A word that must arrive."""
-
-    number: int
-    message: lm.FromLearner
-    sent_ns: int = 0
-
-
-@dataclass
-class ArmAttached:
-    """An arm's session, and what it has not acknowledged yet."""
-
-    run: str
-    name: str
-    numbering: Alone | Numbering
-    instance: str
-    peer: Peer | None = None
-    heard_ns: int = 0
-    settled: bool = False
-    begun: bool = False
-    finished: bool = False
-    leaving: str | None = None
-    """The request that is answered when the learner has saved."""
-    mail: dict[str, _Letter] = field(default_factory=dict)
-    """What must arrive, by a word that says what takes its place."""
-    weights: int = 0
-    """The newest that it has; `sent` is the newest that was sent to it."""
-    sent: int = 0
-    sent_ns: int = 0
-    listing: tuple[m.FileState, ...] = ()
-    jobs: dict[int, _Job] = field(default_factory=dict)
-    """What it assigned and was not answered."""
-    answered: set[int] = field(default_factory=set)
 
 
 class HostedRun:
@@ -83,8 +43,9 @@ class HostedRun:
         self._weights: m.Weights | None = None
         self._doing: lm.Doing | None = None
         self._jobs: dict[int, tuple[ArmAttached, str, int]] = {}
-        self._next_job = self._next_mail = 1
-        self._links = 0
+        self._next_job = 1
+        self._links = 0  # learners that were started here
+        self._listing: tuple[m.FileState, ...] = ()
         self._ended = False
         self._listed_ns = self._dismissed_ns = self._failed_ns = 0
         self._needed_ns = time.monotonic_ns()
@@ -117,38 +78,25 @@ class HostedRun:
         if arm is None:
             numbering = self.mirror.enter(asked.run, asked.name)
             arm = self.arms[asked.run] = ArmAttached(asked.run, asked.name, numbering, asked.instance)
-        if arm.instance != asked.instance:
-            if arm.peer is not None and now - arm.heard_ns < SILENT_NS:
-                return m.Refused(reason=f"another session works on {asked.name} and is attached here")
-            self._forget(arm)
-            arm.instance = asked.instance
-        arm.peer, arm.heard_ns, arm.leaving = peer, now, None
-        arm.settled, arm.sent, arm.listing = False, 0, ()
-        for letter in arm.mail.values():
-            letter.sent_ns = 0
+        if arm.instance != asked.instance and arm.peer is not None and now - arm.heard_ns < SILENT_NS:
+            return m.Refused(reason=f"another session works on {asked.name} and is attached here")
+        latest = self.mirror.run.store.latest_checkpoints(1)
+        if arm.come(asked.instance, peer, now) and latest:
+            arm.post("written", lm.Written(step=latest[0].step, name=latest[0].path))
         if self._ended and arm.finished:
-            self._post(arm, "ended", lm.Ended(report=""))
+            arm.post("ended", lm.Ended(report=""))
         return m.Attached(
             position=self.mirror.position(asked.run),
             episodes=self.mirror.episodes(asked.run),
             wants_files=self._link is None and self.mirror.wants(asked.checkpoint_step, asked.metrics_bytes),
         )
 
-    def _forget(self, arm: ArmAttached) -> None:
-        """What concerned an earlier session of that run alone."""
-        arm.mail = {key: kept for key, kept in arm.mail.items() if not key.startswith(("job", "pairs"))}
-        arm.jobs.clear()
-        arm.answered.clear()
-        arm.begun = arm.finished = False
-        arm.weights = 0
-        latest = self.mirror.run.store.latest_checkpoints(1)
-        if latest:
-            self._post(arm, "written", lm.Written(step=latest[0].step, name=latest[0].path))
-
     def settled(self, arm: ArmAttached) -> None:
         """All that its session had is here."""
         arm.settled = True
         self._needed_ns = time.monotonic_ns()
+        if self._doing is not None and arm.peer is not None:
+            self._send(arm.peer, m.Word(message=self._doing))
 
     def take_in(self, arm: ArmAttached, log: m.Log) -> m.Taken | m.Damaged | m.Refused:
         """Rows of its session's store."""
@@ -171,10 +119,9 @@ class HostedRun:
             case lm.Finish():
                 arm.finished = True
                 if self._ended:
-                    self._post(arm, "ended", lm.Ended(report=""))
-            case lm.RollOut(job=job) | lm.Worsen(job=job):
-                if job not in arm.answered and job not in arm.jobs:
-                    arm.jobs[job] = message
+                    arm.post("ended", lm.Ended(report=""))
+            case lm.RollOut() | lm.Worsen():
+                if arm.is_new(message):
                     self._assign(arm, message)
             case lm.MorePairs(count=count):
                 if self._link is not None:
@@ -184,7 +131,7 @@ class HostedRun:
                 pass  # rows say it, and `Leave`
         self._agree()
 
-    def _assign(self, arm: ArmAttached, job: _Job) -> None:
+    def _assign(self, arm: ArmAttached, job: Job) -> None:
         if self._link is None:
             return  # it is assigned to the next one
         number, self._next_job = self._next_job, self._next_job + 1
@@ -206,16 +153,6 @@ class HostedRun:
         if all(arm.finished for arm in present):
             link.stand(lm.Finish())
 
-    def got(self, arm: ArmAttached, got: m.Got) -> None:
-        """What has come to its session."""
-        arm.weights = max(arm.weights, got.weights)
-        arm.mail = {key: letter for key, letter in arm.mail.items() if letter.number not in got.mail}
-
-    def again(self, arm: ArmAttached, again: m.Again) -> None:
-        """Weights came damaged to its session."""
-        if arm.sent == again.weights:
-            arm.sent_ns = time.monotonic_ns() - _AGAIN_NS + _DAMAGED_NS
-
     def leave(self, arm: ArmAttached, request: str) -> bool:
         """Its session ends; whether it can be let go at once."""
         others = [one for one in self._present if one is not arm]
@@ -228,7 +165,7 @@ class HostedRun:
 
     def drop(self, arm: ArmAttached) -> None:
         """Its session is not there any more."""
-        arm.peer, arm.settled = None, False
+        arm.go()
         self._needed_ns = time.monotonic_ns()
         self._agree()
 
@@ -240,7 +177,7 @@ class HostedRun:
         for arm in self._present:
             if now - arm.heard_ns > SILENT_NS:
                 self.drop(arm)
-        needed = any(arm.settled and arm.leaving is None for arm in self._present)
+        needed = any(arm.settled and not arm.leaving for arm in self._present)
         if needed:
             self._needed_ns = now
         link = self._link
@@ -253,13 +190,12 @@ class HostedRun:
             self._end(link, now)
         if self._link is None:
             for arm in self._present:
-                if arm.leaving is not None and not arm.mail:
-                    request, arm.leaving = arm.leaving, None
-                    done(arm, request)
+                if arm.leaving and not arm.is_owed:
+                    done(arm, arm.leaving)
                     self.drop(arm)
         self._list(now)
         for arm in self._present:
-            self._deliver(arm, now)
+            arm.deliver(self._send, now, self._listing, self._weights)
 
     def _start(self) -> None:
         self._link = LearnerLink(self._learner(self.mirror.path))
@@ -308,13 +244,13 @@ class HostedRun:
             case lm.Doing():
                 self._doing = message
                 for arm in self._present:
-                    self._tell(arm, m.Word(message=message))
+                    if arm.peer is not None:
+                        self._send(arm.peer, m.Word(message=message))
             case lm.RolledOut(job=number):
                 arm, instance, job = self._jobs.pop(number)
                 if arm.instance == instance:
-                    arm.jobs.pop(job, None)
-                    arm.answered.add(job)
-                    self._post(arm, f"job {job}", msgspec.structs.replace(message, job=job))
+                    arm.answered(job)
+                    arm.post(f"job {job}", msgspec.structs.replace(message, job=job))
             case lm.Asked():
                 self._ask(message)
             case lm.Written(step=step, name=name):
@@ -339,42 +275,15 @@ class HostedRun:
             mine = [query for query in asked.queries if arm.numbering.owns(query.left.episode)]
             inner = tuple(renumbered_query(query, arm.numbering.inner) for query in mine)
             if inner:
-                self._post(arm, f"pairs {inner[0].id}", lm.Asked(queries=inner))
-
-    # -- what goes out -----------------------------------------------------------------------------------
+                arm.post(f"pairs {inner[0].id}", lm.Asked(queries=inner))
 
     def _post_all(self, key: str, message: lm.FromLearner) -> None:
         for arm in self.arms.values():
-            self._post(arm, key, message)
-
-    def _post(self, arm: ArmAttached, key: str, message: lm.FromLearner) -> None:
-        """Have a word arrive, in the place of an older one of the same key."""
-        number, self._next_mail = self._next_mail, self._next_mail + 1
-        arm.mail.pop(key, None)
-        arm.mail[key] = _Letter(number, message)
-
-    def _tell(self, arm: ArmAttached, message: m.FromHost) -> bool:
-        return arm.peer is not None and self._send(arm.peer, message)
+            arm.post(key, message)
 
     def _list(self, now: int) -> None:
-        if now - self._listed_ns < _LISTED_NS:
-            return
-        self._listed_ns = now
-        starts = 0 if self._link is None else self._link.starts
-        listing = self.mirror.listing(f"{self._instance}.{self._links}.{starts}")
-        for arm in self._present:
-            if arm.listing != listing and self._tell(arm, m.Listing(files=listing)):
-                arm.listing = listing
-
-    def _deliver(self, arm: ArmAttached, now: int) -> None:
-        for letter in arm.mail.values():
-            if not letter.sent_ns or now - letter.sent_ns > _AGAIN_NS:
-                if not self._tell(arm, m.Mail(number=letter.number, message=letter.message)):
-                    break
-                letter.sent_ns = now
-        newest = self._weights
-        if newest is None or newest.number <= arm.weights:
-            return
-        waits = arm.sent > arm.weights and now - arm.sent_ns < _AGAIN_NS
-        if not waits and self._tell(arm, newest):
-            arm.sent, arm.sent_ns = newest.number, now
+        """Look at the files that the sessions shall have."""
+        if now - self._listed_ns >= _LISTED_NS:
+            self._listed_ns = now
+            starts = 0 if self._link is None else self._link.starts
+            self._listing = self.mirror.listing(f"{self._instance}.{self._links}.{starts}")

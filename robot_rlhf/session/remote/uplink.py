@@ -18,7 +18,7 @@ from pathlib import Path
 import msgspec
 
 from hardware.security import ClientSecurity
-from hardware.transport import Client, Expired, TransportError, wait
+from hardware.transport import TransportError
 from robot_rlhf import __version__
 from robot_rlhf.feedback.store import Store, StoreError
 from robot_rlhf.feedback.store_log import StoreLog
@@ -27,18 +27,13 @@ from robot_rlhf.report.files import REPORT
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.remote import messages as m
 from robot_rlhf.session.remote.arms import members
+from robot_rlhf.session.remote.calls import Calls, LostError, RefusedError
 from robot_rlhf.session.remote.incoming import Incoming
 from robot_rlhf.session.remote.mirror import GROWS, METRICS
 from robot_rlhf.session.run_folder import ARM, CONFIG, DATABASE, read_config
 
-SILENT_S = 3.0
-"""A learner that says nothing for so long is out of reach."""
-_PING_S = 1.0
-_POLL_S = 0.01
 _BATCH_BYTES = 512 << 10
-_RETRY_S = 5.0  # a request whose answer was damaged; a link that is lost ends it before
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 8.0
-_HWM = 64
 
 
 @dataclass(frozen=True)
@@ -61,14 +56,6 @@ class Orders:
     """Have the learner save, and end."""
     over: threading.Event = field(default_factory=threading.Event)
     """End at once."""
-
-
-class _LostError(Exception):
-    """The learner is out of reach, or knows us no more."""
-
-
-class _RefusedError(Exception):
-    """The learner will not have us; in words."""
 
 
 class _OverError(Exception):
@@ -95,32 +82,22 @@ class Uplink(threading.Thread):
         self._jobs: dict[int, lm.RollOut | lm.Worsen] = {}
         self._standing: list[lm.Begin | lm.Finish] = []
         self._to_send: list[lm.ToLearner] = []
-        self._pending: set[str] = set()
-        self._answers: dict[str, m.FromHost] = {}
         self._letters: dict[int, lm.FromLearner] = {}
         self._seen: set[int] = set()  # mail of this learner's that was handed on
         self._host = ""  # the learner's instance
         self._weights = 0
-        self._heard_s = self._pinged_s = 0.0
-        self._attached = self._is_lost = self._damaged = False
+        self._is_lost = self._damaged = False
         self._last_words = ""
 
     def run(self) -> None:
         try:
             with Store.open_readonly(self._whose.folder / DATABASE) as store:
                 self._log = StoreLog(store, truths=self._config.reward == "task")
-                self._client: Client[m.FromHost] = Client(
-                    self._address,
-                    m.FromHost,
-                    security=self._security,
-                    max_bytes=m.MAX_BYTES,
-                    max_send_bytes=m.MAX_BYTES,
-                    hwm=_HWM,
-                )
+                self._calls = Calls(self._address, self._security, self._pushed, self._between)
                 try:
                     self._talk()
                 finally:
-                    self._client.close()
+                    self._calls.close()
         except _OverError:
             pass
         except (StoreError, TransportError) as error:
@@ -138,19 +115,17 @@ class Uplink(threading.Thread):
                 self._introduce(pause_s)
                 pause_s = _FIRST_PAUSE_S
                 self._stay()
-            except _LostError as error:
+            except LostError as error:
                 self._lose(str(error))
-            except _RefusedError as error:
+            except (RefusedError, StoreError) as error:
                 self._lose(str(error))
-                self._rest(pause_s)
+                until = time.monotonic() + pause_s
+                while time.monotonic() < until:
+                    self._calls.pump()
                 pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
 
     def _lose(self, why: str) -> None:
-        self._attached = False
-        for request in list(self._pending):
-            self._client.cancel(request)
-        self._pending.clear()
-        self._answers.clear()
+        self._calls.forget()
         words = f"{why}; the arm goes on with the policy it has, and what happens is kept and sent later"
         if not self._is_lost or why != self._last_words:
             self._is_lost, self._last_words = True, why
@@ -164,9 +139,11 @@ class Uplink(threading.Thread):
 
     def _introduce(self, pause_s: float) -> None:
         """Say who we are, and find out how far the learner is."""
-        welcome = self._ask(m.Hello(protocol=m.PROTOCOL, package=__version__), retry_s=max(0.2, pause_s))
+        welcome = self._calls.ask(
+            m.Hello(protocol=m.PROTOCOL, package=__version__), retry_s=max(0.2, pause_s)
+        )
         if not isinstance(welcome, m.Welcome):
-            raise _RefusedError(_reason(welcome))
+            raise RefusedError(_reason(welcome))
         if welcome.instance != self._host:
             self._host, self._weights = welcome.instance, 0
             self._seen.clear()
@@ -176,22 +153,23 @@ class Uplink(threading.Thread):
             self._tell(f"the learner at {self._address} knows another history of this run: it begins anew")
             attached = self._attach(anew=True)
             if not self._log.begin(attached.position, members(attached.episodes)):
-                raise _RefusedError(f"the learner at {self._address} does not begin anew")
-        self._attached, self._heard_s = True, time.monotonic()
+                raise RefusedError(f"the learner at {self._address} does not begin anew")
+        self._calls.attached = True
         if attached.wants_files:
             self._send_files()
         self._send_rows()
-        self._ask(m.Settled())
+        self._calls.ask(m.Settled())
         self._to_send = [*self._jobs.values(), *self._standing]
         if self._is_lost:
             self._is_lost = False
+            self._orders.said.put("the learner is there again")
             self._tell(f"the learner at {self._address} is there again")
 
     def _attach(self, anew: bool) -> m.Attached:
         folder = self._whose.folder
         step, _ = self._checkpoint()
         log, arm = folder / METRICS, folder / ARM
-        answer = self._ask(
+        answer = self._calls.ask(
             m.Attach(
                 run=self._whose.run,
                 group=self._whose.group,
@@ -205,7 +183,7 @@ class Uplink(threading.Thread):
             )
         )
         if not isinstance(answer, m.Attached):
-            raise _RefusedError(_reason(answer))
+            raise RefusedError(_reason(answer))
         return answer
 
     def _checkpoint(self) -> tuple[int, str]:
@@ -227,10 +205,10 @@ class Uplink(threading.Thread):
             for offset in range(0, max(1, len(data)), m.PIECE_BYTES):
                 piece = m.Sealed.of(data[offset : offset + m.PIECE_BYTES])
                 put = m.Put(path=path, offset=offset, size=len(data), piece=piece)
-                while isinstance(answer := self._ask(put), m.Damaged):
+                while isinstance(answer := self._calls.ask(put), m.Damaged):
                     pass
                 if not isinstance(answer, m.Done):
-                    raise _RefusedError(_reason(answer))
+                    raise RefusedError(_reason(answer))
 
     # -- while it is there -------------------------------------------------------------------------------
 
@@ -244,7 +222,7 @@ class Uplink(threading.Thread):
                 self._leave()
             self._fetch()
             self._hand_on()
-            self._pump(_POLL_S)
+            self._calls.pump()
 
     def _take_orders(self) -> None:
         while True:
@@ -267,33 +245,33 @@ class Uplink(threading.Thread):
         """Orders follow the rows that were there when they were given."""
         orders, self._to_send = self._to_send, []
         for order in orders:
-            self._client.send(m.Relay(message=order))
+            self._calls.send(m.Relay(message=order))
 
     def _send_rows(self) -> None:
         while (batch := self._log.next(_BATCH_BYTES)) is not None:
             rows = m.Sealed.of(msgspec.msgpack.encode(batch.rows))
-            answer = self._ask(m.Log(after=batch.after, upto=batch.upto, rows=rows))
+            answer = self._calls.ask(m.Log(after=batch.after, upto=batch.upto, rows=rows))
             match answer:
                 case m.Taken(position=position):
                     if position != batch.upto:
-                        raise _LostError("the learner is not where it said it was")
+                        raise LostError("the learner is not where it said it was")
                     self._log.acknowledged(batch)
                 case m.Damaged():
                     pass  # once more
                 case _:
-                    raise _RefusedError(_reason(answer))
+                    raise RefusedError(_reason(answer))
 
     def _fetch(self) -> None:
         """A piece of a file that the session's folder lacks."""
         asked = self._incoming.wanted()
         if asked is None:
             return
-        answer = self._ask(asked)
+        answer = self._calls.ask(asked)
         if isinstance(answer, m.Piece) and answer.piece.intact:
             try:
                 self._incoming.take(answer)
             except OSError as error:
-                raise _RefusedError(
+                raise RefusedError(
                     f"cannot write {self._whose.folder / asked.path}: {error.strerror}"
                 ) from error
 
@@ -304,7 +282,7 @@ class Uplink(threading.Thread):
             del self._letters[number]
         if done:
             self._seen.update(done)
-            self._client.send(m.Got(mail=tuple(done)))
+            self._calls.send(m.Got(mail=tuple(done)))
 
     def _handed_on(self, number: int, message: lm.FromLearner) -> bool:
         if number in self._seen:
@@ -328,64 +306,24 @@ class Uplink(threading.Thread):
 
     def _leave(self) -> None:
         """Have the learner save, and take what it still sends."""
-        request = self._begin(m.Leave(), retry_s=1.0)
-        while request not in self._answers:
+        request = self._calls.begin(m.Leave(), retry_s=1.0)
+        while self._calls.answer(request) is None:
             self._fetch()
             self._hand_on()
-            self._pump(_POLL_S)
+            self._calls.pump()
         raise _OverError
 
-    # -- the wire ----------------------------------------------------------------------------------------
+    # -- what is pushed ----------------------------------------------------------------------------------
 
-    def _begin(self, message: m.FromSession, retry_s: float = _RETRY_S) -> str:
-        request = self._client.request(message, retry_s=retry_s)
-        self._pending.add(request)
-        return request
-
-    def _ask(self, message: m.FromSession, retry_s: float = _RETRY_S) -> m.FromHost:
-        """The answer to a request; meanwhile what is pushed is taken in."""
-        request = self._begin(message, retry_s)
-        while request not in self._answers:
-            self._pump(_POLL_S)
-        self._pending.discard(request)
-        answer = self._answers.pop(request)
-        if isinstance(answer, m.Unattached):
-            raise _LostError(f"the learner at {self._address} was started anew")
-        return answer
-
-    def _rest(self, seconds: float) -> None:
-        until = time.monotonic() + seconds
-        while time.monotonic() < until:
-            self._pump(_POLL_S)
-
-    def _pump(self, seconds: float) -> None:
-        """Take in what has come, for so long at most, and see whether somebody is there."""
+    def _between(self) -> None:
+        """While something is waited for: whether it is worth waiting."""
         if self._orders.over.is_set():
             raise _OverError
-        wait([self._client], time.monotonic_ns() + round(seconds * 1e9))
-        while (got := self._client.receive()) is not None:
-            self._heard_s = time.monotonic()
-            if isinstance(got, Expired):
-                continue
-            if got.request is not None and got.request in self._pending:
-                self._answers[got.request] = got.message
-            elif got.request is None:
-                self._pushed(got.message)
-        now = time.monotonic()
-        if not self._attached:
-            if self._orders.leaving.is_set():
-                raise _OverError  # nobody is there who could save
-            self._notice_rejection()
+        if self._calls.attached:
             return
-        if now - self._heard_s > SILENT_S:
-            why = self._client.rejection
-            raise _LostError(f"the learner at {self._address} is out of reach{why and f' ({why})'}")
-        if now - max(self._heard_s, self._pinged_s) > _PING_S:
-            self._pinged_s = now
-            self._client.send(m.Ping())
-
-    def _notice_rejection(self) -> None:
-        why = self._client.rejection
+        if self._orders.leaving.is_set():
+            raise _OverError  # nobody is there who could save
+        why = self._calls.rejection
         if why and why != self._last_words:
             self._last_words, self._is_lost = why, True
             self._tell(why)
@@ -401,15 +339,15 @@ class Uplink(threading.Thread):
             case m.Listing(files=files):
                 self._incoming.listed(files)
             case m.Unattached():
-                if self._attached:
-                    raise _LostError(f"the learner at {self._address} was started anew")
+                if self._calls.attached:
+                    raise LostError(f"the learner at {self._address} was started anew")
             case _:
                 pass
 
     def _weigh(self, weights: m.Weights) -> None:
         """A policy is swapped in whole and sound, or not at all."""
         if weights.number <= self._weights:
-            self._client.send(m.Got(weights=self._weights))
+            self._calls.send(m.Got(weights=self._weights))
             return
         why = "" if weights.policy.intact else "their checksum does not fit"
         if not why:
@@ -421,12 +359,12 @@ class Uplink(threading.Thread):
             if not self._damaged:
                 self._tell(f"weights came damaged ({why}): they are dropped, and asked for again")
             self._damaged = True
-            self._client.send(m.Again(weights=weights.number))
+            self._calls.send(m.Again(weights=weights.number))
             return
         self._weights, self._damaged = weights.number, False
         policy = lm.Policy(number=weights.number, data=weights.policy.data, made_ns=weights.made_ns)
         self._orders.said.put(policy)
-        self._client.send(m.Got(weights=weights.number))
+        self._calls.send(m.Got(weights=weights.number))
 
 
 def _reason(answer: m.FromHost) -> str:

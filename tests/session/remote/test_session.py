@@ -22,7 +22,7 @@ from robot_rlhf.learning.snapshot import Snapshot
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 from robot_rlhf.session.learner import Learner
-from robot_rlhf.session.remote import link, uplink
+from robot_rlhf.session.remote import calls, link
 from robot_rlhf.session.remote.link import RemoteLearnerLink, try_learner
 from robot_rlhf.session.remote.uplink import Whose
 from robot_rlhf.session.run_folder import DATABASE, RunError
@@ -116,8 +116,8 @@ def far(
     path = tmp_path_factory.mktemp("far") / "run"
     try:
         with (
-            mock.patch.object(uplink, "SILENT_S", SILENT_S),
-            mock.patch.object(uplink, "_PING_S", 0.1),
+            mock.patch.object(calls, "SILENT_S", SILENT_S),
+            mock.patch.object(calls, "PING_S", 0.1),
             open_room(path, config, line=line_to(f"tcp://{HOST}:{machine.port}", said)) as room,
         ):
             ann = room.enter()
