@@ -78,6 +78,7 @@ def train_live(path: Path, config: RunConfig, wire: Wire) -> bool:
         from robot_rlhf.commands.report import write_run_report
 
         write_run_report(path)  # the learner's own lacks what the simulation alone knows
+        Store.open(path / DATABASE).close()  # which takes away what readers leave beside the database
     return done
 
 

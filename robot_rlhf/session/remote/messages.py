@@ -19,6 +19,7 @@ from robot_rlhf.session import learner_messages as lm
 PROTOCOL = 1
 """Sessions and learners of different numbers refuse each other by name."""
 MAX_BYTES = 64 << 20
+MAX_FILE_BYTES = 1 << 30
 PIECE_BYTES = 256 << 10
 """Of a file, in one message."""
 GROUP = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
@@ -114,6 +115,8 @@ class Put(_Message, frozen=True, kw_only=True, tag="put"):
 
     def __post_init__(self) -> None:
         _check_file(self.path)
+        if not 0 <= self.offset <= self.size <= MAX_FILE_BYTES:
+            raise ValueError(f"offset {self.offset} of {self.size} bytes: the most is {MAX_FILE_BYTES}")
 
 
 class Log(_Message, frozen=True, kw_only=True, tag="log"):
