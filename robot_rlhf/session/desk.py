@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import TypeAlias
 
 from robot_rlhf.feedback import messages as m
-from robot_rlhf.feedback.agreement import is_for_two
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.operator import MARK_S, PRESS_S
 from robot_rlhf.feedback.store import Store, StoreError
@@ -59,7 +58,7 @@ class Desk:
         `database` cannot be opened."""
         self._stream = stream
         self.writer = Writer(database)
-        self.tally = Tally()
+        self.tally = Tally(shared)
         self.next_episode = 0
         """The id of the next episode, never used before."""
         self.judge: Snapshot | None = None
@@ -68,11 +67,10 @@ class Desk:
         """Told of every new event, once it is on the disk."""
         self.news: deque[m.News] = deque(maxlen=_LISTED)
         self._number = 0
-        self._shared = shared
         self._held: dict[str, _Held] = {}  # by query
         self.ready = False
         """Whether the store has been read."""
-        self.writer.submit(lambda store: (Tally.of(store), store.next_episode_id()), self._read)
+        self.writer.submit(lambda store: (Tally.of(store, shared), store.next_episode_id()), self._read)
 
     def _read(self, found: tuple[Tally, int]) -> None:
         self.tally, self.next_episode = found
@@ -182,29 +180,24 @@ class Desk:
         return held is None or held.by == console or time.monotonic() - held.since_s > HELD_S
 
     def _is_for(self, query: Query, console: Console) -> bool:
-        """Whether a pair is to be asked of whoever is at a console: one that nobody has answered, but for a
-        repeat of what another answered who is here; or one that two are asked, of the second of them."""
-        answered = self.tally.answered_by(query.id)
-        if answered:
-            shared = len(answered) == 1 and is_for_two(query.id, self._shared)
-            return shared and console.name not in answered
-        before, here = self.tally.asked_before(query), {one.name for one in self._stream.consoles.values()}
+        """Whether a pair that is open is to be asked at a console: what repeats a pair is for those who
+        answered that, where one of them is here."""
+        before = self.tally.asked_before(query)
+        here = {one.name for one in self._stream.consoles.values()}
         return not before or console.name in before or not before & here
 
     def _pairs(self, console: Console, asked: m.AskPairs, answer: Answer) -> None:
-        now = time.monotonic()
+        now, tally = time.monotonic(), self.tally
         for id in asked.have:  # whoever asks for more is at work on those
-            if id in self.tally.queries and self._is_free(id, console.token):
+            if id in tally.queries and self._is_free(id, console.token):
                 self._held[id] = _Held(console.token, now)
+        fresh = [query for query in tally.open_queries if self._is_for(query, console)]
         offered = [
             query
-            for query in self.tally.queries.values()
-            if query.id not in asked.have
-            and self._is_free(query.id, console.token)
-            and self._is_for(query, console)
+            for query in (*tally.wanting_a_second(console.name), *fresh)
+            if query.id not in asked.have and self._is_free(query.id, console.token)
         ]
-        # What lies before this console already comes first, then what another has answered.
-        offered.sort(key=lambda query: (query.id not in self._held, not self.tally.answered_by(query.id)))
+        offered.sort(key=lambda query: query.id not in self._held)  # what it has already comes first
         chosen = offered[: max(0, min(asked.count, 8))]
         for query in chosen:
             self._held[query.id] = _Held(console.token, now)
