@@ -290,9 +290,13 @@ def test_a_session_that_leaves_has_its_learner_save_and_takes_the_checkpoint_hom
 
 
 def test_a_run_that_ends_there_is_whole_here(far: Far) -> None:
-    """The session is another one, as when a run is resumed."""
+    """The session is another one, as when a run is resumed, and the learner's machine is another one too: the
+    checkpoint goes there first."""
     said: list[str] = []
     run = far.mirror.name.removeprefix("run-")
+    far.machine.kill()
+    shutil.rmtree(far.mirror)
+    far.machine.start()
     line = RemoteLearnerLink(far.machine.address, None, Whose(far.room.path, run), said.append)
     line.stand(lm.Begin())
     line.stand(lm.Finish())
@@ -308,5 +312,8 @@ def test_a_run_that_ends_there_is_whole_here(far: Far) -> None:
     assert heard[-1] == lm.Ended(report=str(far.room.path / "report.html"))
     for name in ("summary.json", "report.html", "metrics.jsonl"):
         assert (far.room.path / name).read_bytes() == (far.mirror / name).read_bytes()
+    sent_up = far.mirror / "checkpoints" / "step-00000007.safetensors"
+    assert sent_up.read_bytes() == (far.machine.folder / "policy.safetensors").read_bytes()
+    assert far.agrees()
     list(line.close())
     assert said == []
