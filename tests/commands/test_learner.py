@@ -160,7 +160,6 @@ def test_the_log_has_every_episode_once(far_run: FarRun) -> None:
 def test_what_reads_a_run_reads_this_one(far_run: FarRun, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["evaluate", str(far_run.folder), "--episodes", "1", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["episodes"] == 1
-    assert cli.main(["report", str(far_run.folder)]) == 0
 
 
 def test_ctrl_c_ends_it(far_run: FarRun) -> None:
