@@ -66,6 +66,8 @@ class More:
 
     transitions: int
     policies: float
+    way_ms: tuple[float, float]
+    """From the learner's making them to an arm's having them, p50 and p99."""
     serving_mb: float
     learning_mb: float
 
@@ -80,6 +82,7 @@ class Feeder:
         self._next = 0
         self._line: RemoteLearnerLink | None = None
         self.made_ns = self.policies = 0
+        self.ways_ms: list[float] = []
         self.due_s = 0.0
 
     def add(self, episodes: int) -> None:
@@ -100,6 +103,7 @@ class Feeder:
         while (message := self._line.receive()) is not None:
             if isinstance(message, lm.Policy):
                 self.made_ns, self.policies = message.made_ns, self.policies + 1
+                self.ways_ms.append((time.time_ns() - message.made_ns) / 1e6)
 
     def close(self) -> None:
         if self._line is not None:
@@ -201,7 +205,9 @@ def measure(arms: int, backlog: int, seconds: float, folder: Path) -> tuple[Figu
         memory_mb=most["both"],
     )
     policies = sum(feeder.policies for feeder in feeders) / len(feeders)
-    return figures, More(transitions, policies, most["serving"], most["learning"])
+    ways = np.percentile([way for feeder in feeders for way in feeder.ways_ms], [50, 99])
+    way_ms = (float(ways[0]), float(ways[1]))
+    return figures, More(transitions, policies, way_ms, most["serving"], most["learning"])
 
 
 def flood(mirror: Path, episodes: int, look: Callable[[], None]) -> tuple[int, int, float]:
@@ -258,8 +264,8 @@ def main() -> None:
     parser.add_argument("--arms", type=int, nargs="+", default=ARMS)
     asked = parser.parse_args()
     rows = []
-    head = ["arms", "transitions", "a second", "MB a second", "staleness p50, p99 ms", "weights a second"]
-    table = Table(*head, "serving, learning MB")
+    head = ["arms", "transitions", "a second", "MB/s", "staleness ms", "of it on the way", "weights/s"]
+    table = Table(*head, "serving, learning MB", caption="p50, p99 of staleness")
     for arms in asked.arms:
         with tempfile.TemporaryDirectory() as folder:
             figures, more = measure(arms, asked.backlog, asked.seconds, Path(folder))
@@ -270,6 +276,7 @@ def main() -> None:
             f"{figures.transitions_per_second:,.0f}",
             f"{figures.bytes_per_second / 1e6:.1f}",
             f"{figures.staleness_p50_ms:.0f}, {figures.staleness_p99_ms:.0f}",
+            f"{more.way_ms[0]:.0f}, {more.way_ms[1]:.0f}",
             f"{more.policies / asked.seconds:.2f}",
             f"{more.serving_mb:.0f}, {more.learning_mb:.0f}",
         )

@@ -36,7 +36,7 @@ class ArmAttached:
     run: str
     name: str
     numbering: Alone | Numbering
-    instance: str
+    instance: str = ""
     peer: Peer | None = None
     heard_ns: int = 0
     settled: bool = False

@@ -77,7 +77,7 @@ class HostedRun:
         arm = self.arms.get(asked.run)
         if arm is None:
             numbering = self.mirror.enter(asked.run, asked.name)
-            arm = self.arms[asked.run] = ArmAttached(asked.run, asked.name, numbering, asked.instance)
+            arm = self.arms[asked.run] = ArmAttached(asked.run, asked.name, numbering)
         if arm.instance != asked.instance and arm.peer is not None and now - arm.heard_ns < SILENT_NS:
             return m.Refused(reason=f"another session works on {asked.name} and is attached here")
         latest = self.mirror.run.store.latest_checkpoints(1)

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 
 from robot_rlhf.feedback.store import Store, StoreError
+from robot_rlhf.feedback.store_file import DiskError
 from robot_rlhf.feedback.store_log import Position, Rows, take_in
 from robot_rlhf.report.files import write_atomically
 from robot_rlhf.session.config import RunConfig
@@ -77,9 +78,9 @@ class Mirror:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             run = RunFolder.open(path) if RunFolder.is_begun(path) else None
-        except (RunError, StoreError) as error:
-            if "open for writing elsewhere" in str(error):
-                raise
+        except DiskError:  # it is in use, or the disk fails: nothing is wrong with the folder
+            raise
+        except (RunError, StoreError):
             put_aside(path)
             run = None
         if run is None:
