@@ -60,9 +60,9 @@ class Calls:
     def close(self) -> None:
         self._client.close()
 
-    def send(self, message: m.FromSession) -> None:
-        """Say something that needs no answer."""
-        self._client.send(message)
+    def send(self, message: m.FromSession) -> bool:
+        """Say something that needs no answer; False where so much waits already that it was not taken."""
+        return self._client.send(message)
 
     def begin(self, message: m.FromSession, retry_s: float = _RETRY_S) -> str:
         """Ask something; returns the name of the question."""

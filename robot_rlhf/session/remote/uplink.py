@@ -243,9 +243,8 @@ class Uplink(threading.Thread):
 
     def _relay(self) -> None:
         """Orders follow the rows that were there when they were given."""
-        orders, self._to_send = self._to_send, []
-        for order in orders:
-            self._calls.send(m.Relay(message=order))
+        while self._to_send and self._calls.send(m.Relay(message=self._to_send[0])):
+            self._to_send.pop(0)
 
     def _send_rows(self) -> None:
         while (batch := self._log.next(_BATCH_BYTES)) is not None:
