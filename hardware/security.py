@@ -56,6 +56,7 @@ class Role(str, Enum):
     POLICY = "policy"
     OPERATOR = "operator"
     MAINTAINER = "maintainer"
+    SESSION = "session"  # a session whose run a learner on another machine learns from
 
 
 class ClientKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -15,6 +15,7 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,6 +39,8 @@ from robot_rlhf.commands.arguments import (
     Info,
     Keys,
     Label,
+    Learner,
+    LearnerOptions,
     LiveOptions,
     Record,
     Replay,
@@ -127,6 +130,11 @@ def _run(command: Command) -> int:
             _live(command)
         case Keys():
             _keys(command)
+        case Learner():
+            need("learner", "sim", "learn")
+            from robot_rlhf.commands.learner import serve
+
+            serve(command.bind, command.keys, command.runs)
         case Arm():
             from robot_rlhf.commands.robot import ask
 
@@ -189,6 +197,8 @@ def _train(command: Train) -> Summary | None:
     wire = None
     if settings.in_real_time:
         wire = _wire(command.wire, guide=isinstance(command, Demo), opens=settings.operator == "console")
+    if command.remote != LearnerOptions():
+        wire = _with_learner(command, settings, wire)
     if settings.robot:
         from robot_rlhf.commands.served import try_arm
 
@@ -234,6 +244,14 @@ def _wire(options: LiveOptions, *, guide: bool = False, opens: bool = True) -> W
     if window and not has_display():
         raise UsageError("there is no screen here for the console: --no-window waits for one elsewhere")
     return Wire(options.bind, options.keys, window, tuple(words), options.robot_key)
+
+
+def _with_learner(command: Train, settings: RunConfig, wire: Wire | None) -> Wire | None:
+    """The wire, with the learner on another machine that was asked for."""
+    from robot_rlhf.commands.learner import elsewhere
+
+    learner = elsewhere(command.remote, settings)
+    return wire and replace(wire, learner=learner)
 
 
 def _live(command: Teleop | Record | Label) -> None:

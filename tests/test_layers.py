@@ -22,6 +22,7 @@ _GROUND = {"hardware", "sim"}
 _BELOW_SESSION = _GROUND | {"robot_rlhf.feedback", "robot_rlhf.learning", "robot_rlhf.report"}
 _BELOW_COMMANDS = _BELOW_SESSION | {
     "robot_rlhf.session",
+    "robot_rlhf.session.remote",
     "robot_rlhf.console",
     "robot_rlhf.data",
     "robot_rlhf.verify",
@@ -45,6 +46,7 @@ LAYERS: dict[str, set[str]] = {
     "robot_rlhf.console": {"hardware", "robot_rlhf.feedback", "robot_rlhf.console.screens"} | _IN_CONSOLE,
     "robot_rlhf.session": _BELOW_SESSION,
     "robot_rlhf.verify": _BELOW_SESSION | {"robot_rlhf.session"},
+    "robot_rlhf.session.remote": _BELOW_SESSION | {"robot_rlhf", "robot_rlhf.session"},
     # The wiring: what each command of the command line puts together.
     "robot_rlhf.commands": _BELOW_COMMANDS,
     "robot_rlhf.cli": _BELOW_COMMANDS | {"robot_rlhf.commands"},

@@ -38,6 +38,7 @@ _MAY_LEAD: dict[Role, frozenset[Source]] = {
     Role.POLICY: frozenset({Source.POLICY, Source.SCRIPT}),
     Role.OPERATOR: frozenset(Source),
     Role.MAINTAINER: frozenset(Source),
+    Role.SESSION: frozenset(),
 }
 
 

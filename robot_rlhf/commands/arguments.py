@@ -70,6 +70,18 @@ class LiveOptions:
 
 
 @dataclass(frozen=True)
+class LearnerOptions:
+    """Where the learner of a session in real time runs: beside it, unless you say so."""
+
+    learner: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
+    """Have `robot-rlhf learner serve` learn there, on another machine say, instead of a process beside."""
+    learner_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
+    """The session's key to that learner."""
+    group: Annotated[str, arg(metavar="NAME", help_behavior_hint="")] = ""
+    """With --learner: learn together with all sessions, each with its own --out, that say the same NAME."""
+
+
+@dataclass(frozen=True)
 class Train:
     """Train a policy from an operator's feedback, evaluate it, and leave a folder with a report.
 
@@ -80,6 +92,7 @@ class Train:
     settings: Annotated[RunConfig, arg(name="")] = field(default_factory=RunConfig)
     run: Annotated[RunOptions, arg(name="")] = field(default_factory=RunOptions)
     wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
+    remote: Annotated[LearnerOptions, arg(name="")] = field(default_factory=LearnerOptions)
 
     @property
     def out(self) -> Path:
@@ -355,12 +368,27 @@ class Keys:
     """make: a key file for somebody; list: who has one; revoke: refuse one from now on."""
     name: Annotated[Positional[str | None], arg(metavar="[NAME]", help_behavior_hint="")] = None
     """Whose key: letters, digits, dot, dash and underscore."""
-    role: Literal["observer", "policy", "operator", "maintainer"] = "operator"
-    """What it may do: observer looks on, operator drives and gives feedback."""
+    role: Literal["observer", "policy", "operator", "maintainer", "session"] = "operator"
+    """What it may do: observer looks on, operator drives and gives feedback, session has a learner on another
+    machine learn from its run."""
     dir: Annotated[Path, arg(metavar="DIR")] = Path("keys")
     """Folder of the keys."""
     json: _Switch = False
     """Print the result as one line of JSON."""
+
+
+@dataclass(frozen=True)
+class Learner:
+    """Learn on this machine for sessions elsewhere, which say `train --learner tcp://HOST:PORT`."""
+
+    what: Positional[Literal["serve"]]
+    """serve: until Ctrl-C."""
+    bind: Annotated[str, arg(metavar="tcp://HOST:PORT")]
+    """Where sessions connect."""
+    keys: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
+    """Folder of `robot-rlhf keys make NAME --role session`: needed for any address but this machine's own."""
+    runs: Annotated[Path, arg(metavar="DIR")] = Path("learner")
+    """Folder of what is learned from and made here; it can be thrown away, and is sent again then."""
 
 
 @dataclass(frozen=True)
@@ -447,6 +475,7 @@ Command: TypeAlias = (
     | Teleop
     | Record
     | Label
+    | Learner
     | Keys
     | Arm
     | LookingBack
@@ -471,6 +500,7 @@ COMMANDS: dict[str, type[Command]] = {
     "export": Export,
     "import": Import,
     "export-policy": ExportPolicy,
+    "learner": Learner,
     "robot": Arm,
     "keys": Keys,
     "doctor": Doctor,

@@ -19,6 +19,7 @@ from robot_rlhf.commands.arguments import Record, Teleop
 from robot_rlhf.commands.extras import missing
 from robot_rlhf.commands.interruption import Interruption
 from robot_rlhf.commands.keys import make_key
+from robot_rlhf.commands.learner import Elsewhere, command
 from robot_rlhf.commands.served import served
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.episode import Role as EpisodeRole
@@ -30,7 +31,7 @@ from robot_rlhf.session import processes
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
 from robot_rlhf.session.labelling import LabelSession
-from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.learner_link import LearnerLine, LearnerLink
 from robot_rlhf.session.live import LiveSession
 from robot_rlhf.session.presets import live_preset
 from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_arm, read_config, write_arm
@@ -56,6 +57,8 @@ class Wire:
     """Words for the console that is opened here."""
     robot_key: Path | None = None
     """The key with which the session leads a served arm."""
+    learner: Elsewhere | None = None
+    """The learner on another machine, where there is one."""
 
     @property
     def security(self) -> ServerSecurity | None:
@@ -65,12 +68,20 @@ class Wire:
 
 def train_live(path: Path, config: RunConfig, wire: Wire) -> bool:
     """Go on with the run at `path` until it is done; False where its operator left before."""
-    command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
-    with Interruption() as interruption, live_session(path, config, wire, learner=command) as session:
+    learner = command(path) if wire.learner is None else wire.learner
+    with Interruption() as interruption, live_session(path, config, wire, learner=learner) as session:
         if config.operator == "simulated":
             words = ["-m", "robot_rlhf.commands.live_operator", str(path), session.stream.address]
-            return _accompanied(session, words, interruption, is_window=False)
-        return _accompanied(session, _window(session, wire), interruption, is_window=True)
+        else:
+            words = _window(session, wire)
+        is_window = config.operator != "simulated"
+        done = _accompanied(session, words, interruption, is_window=is_window)
+    if done and wire.learner is not None:
+        from robot_rlhf.commands.report import write_run_report
+
+        write_run_report(path)  # the learner's own lacks what the simulation alone knows
+        Store.open(path / DATABASE).close()  # which takes away what readers leave beside the database
+    return done
 
 
 def record(path: Path, config: RunConfig, wire: Wire) -> bool:
@@ -103,7 +114,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
         interruption = stack.enter_context(Interruption())
         stream = Stream(wire.bind, wire.security)
         stack.callback(stream.close)
-        desk = Desk(path / DATABASE, stream)
+        desk = Desk(path / DATABASE, stream, shared=config.queries.shared_fraction)
         stack.callback(desk.close)
         session = LabelSession(
             config,
@@ -147,7 +158,7 @@ def _chosen(
 
 @contextlib.contextmanager
 def live_session(
-    path: Path, config: RunConfig, wire: Wire, learner: Sequence[str] | None, free: bool = False
+    path: Path, config: RunConfig, wire: Wire, learner: Sequence[str] | Elsewhere | None, free: bool = False
 ) -> Iterator[LiveSession]:
     sys.setswitchinterval(SWITCH_S)
     with contextlib.ExitStack() as stack:
@@ -158,9 +169,14 @@ def live_session(
         if cell is not None:
             stack.callback(cell.close)
             write_arm(path, cell.robot.spec)
-        desk = Desk(path / DATABASE, stream)
+        whose = learner.whose(path) if isinstance(learner, Elsewhere) else None
+        desk = Desk(path / DATABASE, stream, shared=config.queries.shared_fraction)
         stack.callback(desk.close)
-        link = None if learner is None else LearnerLink(learner)
+        link: LearnerLine | None = None
+        if isinstance(learner, Elsewhere) and whose is not None:
+            link = learner.link(whose)
+        elif not isinstance(learner, Elsewhere) and learner is not None:
+            link = LearnerLink(learner)
         session = LiveSession(
             config,
             describe(task, _arm(path, config)),

@@ -33,6 +33,8 @@ from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import Result
 from robot_rlhf.session.learner_link import ADDRESS, MAX_BYTES, SESSION, TOKEN
+from robot_rlhf.session.remote.arms import arm_of
+from robot_rlhf.session.remote.mirror import shared_by
 from robot_rlhf.session.rollout import Recorder, TakenOver, counterfactual, noised_replay
 from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
 from robot_rlhf.session.seeds import Purpose, generator
@@ -103,8 +105,8 @@ class LiveLearner:
                     self._roll_out(got.message)
                 case lm.Worsen():
                     self._worsen(got.message)
-                case lm.MorePairs(count=count):
-                    self._ask(count)
+                case lm.MorePairs(count=count, arm=arm):
+                    self._ask(count, arm=arm)
                 case lm.Finish():
                     self._finishing = True
                 case lm.Quit():
@@ -147,10 +149,11 @@ class LiveLearner:
 
     def _publish(self) -> None:
         self._number += 1
+        made_ns = time.time_ns()
         snapshot = self._study.learner.snapshot()
         self._policies[self._number] = snapshot
         self._policies.pop(self._number - _KEPT_POLICIES, None)
-        self._line.send(lm.Policy(number=self._number, data=snapshot.to_bytes()))
+        self._line.send(lm.Policy(number=self._number, data=snapshot.to_bytes(), made_ns=made_ns))
         self._published_s = time.monotonic()
 
     def _save(self) -> None:
@@ -186,7 +189,9 @@ class LiveLearner:
             if study.fit(online):
                 self._save()
                 self._publish()
-                self._ask(study.demand(online) if online else 0, worth)
+                arms: list[int | None] = [*shared_by(self._run.store)] or [None]
+                for arm in arms:
+                    self._ask(-(-study.demand(online) // len(arms)) if online else 0, worth, arm)
                 return True
         owed = study.owed(online)
         if owed > 0:
@@ -214,13 +219,19 @@ class LiveLearner:
         watcher.idle("waiting for the next episode")
         return False
 
-    def _ask(self, count: int, worth: float = 0.0) -> None:
-        """Choose pairs, so that `count` are open where that many are worth `worth` nats a second."""
-        open_now = len(self._run.store.queries(answered=False))
+    def _ask(self, count: int, worth: float = 0.0, arm: int | None = None) -> None:
+        """Choose pairs, so that `count` are open where that many are worth `worth` nats a second; where
+        several arms are learned from, those of episodes of `arm`, whose operator sees no others."""
+
+        def is_seen(episode: int) -> bool:
+            return arm is None or arm_of(episode) == arm
+
+        waiting = self._run.store.queries(answered=False)
+        open_now = sum(is_seen(query.left.episode) for query in waiting)
         online = self._study.count(Role.ONLINE)
         if count <= open_now or online == 0 or self._study.learner.reward.version == 0:
             return
-        queries = self._study.choose_pairs(online, count - open_now, worth)
+        queries = self._study.choose_pairs(online, count - open_now, worth, is_seen)
         self._line.send(lm.Asked(queries=tuple(queries)))
 
     # -- rollouts ----------------------------------------------------------------------------------------

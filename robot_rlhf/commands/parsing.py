@@ -51,7 +51,7 @@ _ABOUT = """Train a robot arm's policy from a person's feedback: five kinds of i
 
 COMMAND --help tells what a command takes. --debug shows where an error arose, --version what this is."""
 _HELP, _HELP_ALL = ("-h", "--help"), "--help-all"
-_INLINED = ("settings", "run", "wire", "look", "spread")  # groups whose flags have no prefix
+_INLINED = ("settings", "run", "wire", "remote", "look", "spread")  # groups whose flags have no prefix
 _FLAG, _NO = re.compile(r"--?[A-Za-z]"), re.compile(r"(--|\.)no-")
 
 

@@ -193,7 +193,7 @@ class OperatorLink:
             case m.Pairs(pairs=pairs):
                 held = {pair.query.id for pair in self.pairs} | self._answered
                 self.pairs += [pair for pair in pairs if pair.query.id not in held]
-                self._asking = False
+                self._asking = not pairs  # where there was none, the next question waits a second
             case m.Episode(clip=clip):
                 self._asked_episodes.pop(clip.segment.episode, None)
                 self._episodes[clip.segment.episode] = message
@@ -270,8 +270,10 @@ class OperatorLink:
 
     def _prefetch(self, now: int) -> None:
         waiting = self.status.pairs_waiting if self.status is not None else 0
-        if self.watches or self._asking or not self.connected or len(self.pairs) >= min(PREFETCH, waiting):
+        if self.watches or self._asking or not self.connected or len(self.pairs) >= PREFETCH:
             return
+        if len(self.pairs) >= waiting and now - self._asked_ns < _ASK_NS:
+            return  # what waits for another's opinion too is not among those that are waiting
         self._asking, self._asked_ns = True, now
         have = tuple(pair.query.id for pair in self.pairs)
         self._talk.request(m.AskPairs(count=PREFETCH - len(have), have=have), deadline_s=5.0)

@@ -38,13 +38,16 @@ class QueryConfig:
     """Candidate pairs ranked for each pair wanted."""
     repeat_fraction: float = 0.05
     """Share of pairs asked a second time with sides swapped, to measure the operator's self-agreement."""
+    shared_fraction: float = 0.1
+    """Share of pairs asked of a second operator too, where one is there, to measure their agreement."""
 
     def __post_init__(self) -> None:
         for name in ("segment_steps", "recent_episodes", "candidates_factor"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}: it must be at least 1")
-        if not 0.0 <= self.repeat_fraction <= 1.0:
-            raise ValueError(f"repeat_fraction is {self.repeat_fraction}: it must be from 0 to 1")
+        for name in ("repeat_fraction", "shared_fraction"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"{name} is {getattr(self, name)}: it must be from 0 to 1")
 
 
 def label_demand(round_index: int, first: int, last: int, decay: float) -> int:

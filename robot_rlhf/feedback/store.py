@@ -188,6 +188,15 @@ class Store:
             for camera, blob in seen.items():
                 self._run("INSERT INTO pictures VALUES (?, ?, ?)", (episode.id, camera, blob))
 
+    def add_packed_episode(self, row: Row, judged: tuple[bytes, bool] | None) -> None:
+        """Store the values of `store_codec.EPISODE_COLUMNS`, which the caller has found to be sound, with the
+        task's own judgement. An episode that is there stays as it is."""
+        with self.transaction():
+            marks = ", ".join("?" * len(row))
+            self._run(f"INSERT OR IGNORE INTO episodes ({codec.EPISODE_COLUMNS}) VALUES ({marks})", row)
+            if judged is not None:
+                self._run("INSERT OR IGNORE INTO truth VALUES (?, ?, ?)", (row[0], *judged))
+
     def next_episode_id(self) -> int:
         """The id for the next episode. Never one that feedback or booked time already speaks about:
         both may be older than their episode, which is lost when the process dies while it runs."""
@@ -459,6 +468,10 @@ class Store:
         """Write or replace the note under `key`."""
         with self.transaction():
             self._run("INSERT OR REPLACE INTO meta (key, value) VALUES (?, ?)", (key, value))
+
+    def execute(self, sql: str, values: Row = ()) -> list[Row]:
+        """The rows of a statement that only reads, for `store_log`, which knows the tables too."""
+        return self._run(sql, values)
 
     def _run(self, sql: str, values: Row = ()) -> list[Row]:
         with store_file.sqlite_errors(self.path):

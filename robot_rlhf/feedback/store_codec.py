@@ -112,16 +112,27 @@ def episode_from_row(row: Row) -> Episode:
 
 def encode_episode(episode: Episode) -> bytes:
     """An episode as one piece, for another process. StoreError as `episode_row`."""
-    return msgspec.msgpack.encode(episode_row(episode))
+    return packed(episode_row(episode))
 
 
 def decode_episode(data: bytes) -> Episode:
     """The inverse of `encode_episode`; StoreError where the bytes are no episode."""
+    return episode_from_row(unpacked(data))
+
+
+def packed(row: Row) -> bytes:
+    """The values of `EPISODE_COLUMNS`, as they are stored, in one piece."""
+    *plain, terminated, truncated, arrays = row
+    return msgspec.msgpack.encode((*plain, bool(terminated), bool(truncated), arrays))
+
+
+def unpacked(data: bytes) -> Row:
+    """The inverse of `packed`; StoreError where the bytes are no such values. Whether they make a sound
+    episode is not known yet."""
     try:
-        row = _rows.decode(data)
+        return _rows.decode(data)
     except msgspec.MsgspecError as error:
         raise StoreError(f"these {len(data)} bytes are no episode: {error}") from error
-    return episode_from_row(row)
 
 
 def _unpack(blob: bytes) -> dict[str, NDArray[Any]]:

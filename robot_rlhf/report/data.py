@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from robot_rlhf.feedback.agreement import asked_twice
+from robot_rlhf.feedback.agreement import asked_of_two, asked_twice
 from robot_rlhf.feedback.store import OperatorSeconds, Store, Truth
 from robot_rlhf.feedback.types import KIND_OF, Feedback, Kind, Preference
 from robot_rlhf.report.metrics import Candidate, Evaluated, Event, Metric, Moment, read_events
@@ -63,8 +63,8 @@ class RunData:
 
     `feedback_minutes` has, by kind, the times of all feedback in minutes since the first of it;
     `operator_time` is booked time by activity; `asked_twice` says by operator of each pair that was asked a
-    second time whether it got the same answer; `clips` are frames (height, width, 3) uint8 by name
-    ('best', 'worst').
+    second time whether it got the same answer, `asked_of_two` the same of two operators and each pair that
+    both compared; `clips` are frames (height, width, 3) uint8 by name ('best', 'worst').
     """
 
     name: str
@@ -76,6 +76,7 @@ class RunData:
     feedback_minutes: Mapping[Kind, Sequence[float]] = field(default_factory=dict)
     operator_time: Mapping[str, OperatorSeconds] = field(default_factory=dict)
     asked_twice: Mapping[str, Sequence[bool]] = field(default_factory=dict)
+    asked_of_two: Mapping[tuple[str, str], Sequence[bool]] = field(default_factory=dict)
     returns: Sequence[ReturnPair] = ()
     clips: Mapping[str, Sequence[Picture]] = field(default_factory=dict)
 
@@ -109,15 +110,20 @@ def read_run(
             feedback_minutes=_minutes(store.feedback()),
             operator_time=store.operator_seconds_by_activity(),
             asked_twice=_asked_twice(store),
+            asked_of_two=asked_of_two(_answers(store)),
             returns=_pairs(predicted_returns, store.truth()) if predicted_returns else (),
         )
 
 
 def _asked_twice(store: Store) -> dict[str, list[bool]]:
     queries = {query.id: query for query in store.queries()}
-    answers = [event for event in store.feedback({Kind.PREFERENCES}) if isinstance(event, Preference)]
+    answers = _answers(store)
     names = sorted({answer.operator for answer in answers})
     return {name: asked_twice((a for a in answers if a.operator == name), queries) for name in names}
+
+
+def _answers(store: Store) -> list[Preference]:
+    return [event for event in store.feedback({Kind.PREFERENCES}) if isinstance(event, Preference)]
 
 
 def _minutes(events: Sequence[Feedback]) -> dict[Kind, list[float]]:

@@ -212,7 +212,25 @@ def _operators(fit: RewardFitted | None, data: RunData) -> str:
         "Preferences have 1 by definition. A kind they never gave stays where it starts. At random: the "
         "share of answers, presses and marks that follow nothing."
     )
-    return f"<h3>The operators, as the reward model sees them</h3><p>{said}</p>{table(head, rows)}"
+    shown = f"<h3>The operators, as the reward model sees them</h3><p>{said}</p>{table(head, rows)}"
+    return f"{shown}{_between(data)}"
+
+
+def _between(data: RunData) -> str:
+    """How far operators agree with each other."""
+    rows = [
+        [
+            f"{escape(one)} and {escape(other)}",
+            f"{sum(alike)} of {len(alike)}",
+            f"{sum(alike) / len(alike):.0%}",
+        ]
+        for (one, other), alike in sorted(data.asked_of_two.items())
+    ]
+    if not rows:
+        return ""
+    said = "Of the pairs that both compared: a share is asked of a second operator for that alone."
+    head = ("Operators", "Same answer to the same pair", "Share")
+    return f"<h3>Between operators</h3><p>{said}</p>{table(head, rows)}"
 
 
 def _scores(kept: KindFit | HeldOut) -> list[str]:

@@ -19,7 +19,7 @@ from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
 from robot_rlhf.session.drive import Drive
-from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.learner_link import LearnerLine
 from robot_rlhf.session.live_episode import LiveEpisode
 from robot_rlhf.session.pace import Pace
 from robot_rlhf.session.recordings import Recordings
@@ -51,7 +51,7 @@ class Course:
         drive: Drive,
         pace: Pace,
         desk: Desk,
-        learner: LearnerLink | None,
+        learner: LearnerLine | None,
         name: str,
         *,
         attended: Callable[[], bool],

@@ -6,8 +6,10 @@ thread that calls `settle`.
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -36,16 +38,27 @@ _LISTED = 500
 """The newest episodes that a list shows."""
 _LONGEST_ANSWER_S = 60.0
 """No pair is booked for longer: whoever needs more has left the table."""
+HELD_S = 120.0
+"""A pair that lies before somebody for so long, and no other of theirs is answered, is offered to others."""
+
+
+@dataclass
+class _Held:
+    """Before which console a pair lies, and since when."""
+
+    by: str
+    since_s: float
 
 
 class Desk:
     """Feedback in, clips out, for one run."""
 
-    def __init__(self, database: Path, stream: Stream) -> None:
-        """Raises StoreError where the store at `database` cannot be opened."""
+    def __init__(self, database: Path, stream: Stream, *, shared: float = 0.0) -> None:
+        """`shared` is the share of pairs that two operators are asked. Raises StoreError where the store at
+        `database` cannot be opened."""
         self._stream = stream
         self.writer = Writer(database)
-        self.tally = Tally()
+        self.tally = Tally(shared)
         self.next_episode = 0
         """The id of the next episode, never used before."""
         self.judge: Snapshot | None = None
@@ -54,10 +67,10 @@ class Desk:
         """Told of every new event, once it is on the disk."""
         self.news: deque[m.News] = deque(maxlen=_LISTED)
         self._number = 0
-        self._holders: dict[str, str] = {}  # query -> the console that has it before it
+        self._held: dict[str, _Held] = {}  # by query
         self.ready = False
         """Whether the store has been read."""
-        self.writer.submit(lambda store: (Tally.of(store), store.next_episode_id()), self._read)
+        self.writer.submit(lambda store: (Tally.of(store, shared), store.next_episode_id()), self._read)
 
     def _read(self, found: tuple[Tally, int]) -> None:
         self.tally, self.next_episode = found
@@ -86,7 +99,7 @@ class Desk:
 
     def gone(self, console: Console) -> None:
         """The pairs before a console that left are free for others."""
-        self._holders = {query: by for query, by in self._holders.items() if by != console.token}
+        self._held = {query: held for query, held in self._held.items() if held.by != console.token}
 
     # -- requests ----------------------------------------------------------------------------------------
 
@@ -140,7 +153,7 @@ class Desk:
             if is_new:
                 self.tally.operator_s += _seconds(event)
             if isinstance(event, Preference):
-                self._holders.pop(event.query, None)
+                self._held.pop(event.query, None)
             then()
             if is_new:
                 self.heard(event)
@@ -159,17 +172,38 @@ class Desk:
 
     def free_pairs(self) -> list[Query]:
         """Pairs that wait for an answer and lie before nobody."""
-        return [query for query in self.tally.open_queries if query.id not in self._holders]
+        return [query for query in self.tally.open_queries if self._is_free(query.id, "")]
+
+    def _is_free(self, query: str, console: str) -> bool:
+        """Whether a pair lies before no other console than this one, or has for too long."""
+        held = self._held.get(query)
+        return held is None or held.by == console or time.monotonic() - held.since_s > HELD_S
+
+    def _is_for(self, query: Query, console: Console) -> bool:
+        """Whether a pair that is open is to be asked at a console: what repeats a pair is for those who
+        answered that, where one of them is here."""
+        before = self.tally.asked_before(query)
+        here = {one.name for one in self._stream.consoles.values()}
+        return not before or console.name in before or not before & here
 
     def _pairs(self, console: Console, asked: m.AskPairs, answer: Answer) -> None:
-        open_ids = {query.id for query in self.tally.open_queries}
-        mine = {query for query, by in self._holders.items() if by == console.token} - set(asked.have)
-        chosen = [query for query in self.tally.open_queries if query.id in mine] + self.free_pairs()
-        chosen = [query for query in chosen if query.id in open_ids and query.id not in asked.have]
-        chosen = chosen[: max(0, min(asked.count, 8))]
-        for id in (*asked.have, *(query.id for query in chosen)):
-            if id in open_ids:
-                self._holders.setdefault(id, console.token)
+        now, tally = time.monotonic(), self.tally
+        for id in asked.have:  # whoever asks for more is at work on those
+            if id in tally.queries and self._is_free(id, console.token):
+                self._held[id] = _Held(console.token, now)
+        fresh = [query for query in tally.open_queries if self._is_for(query, console)]
+        offered = [
+            query
+            for query in (*tally.wanting_a_second(console.name), *fresh)
+            if query.id not in asked.have and self._is_free(query.id, console.token)
+        ]
+        offered.sort(key=lambda query: query.id not in self._held)  # what it has already comes first
+        chosen = offered[: max(0, min(asked.count, 8))]
+        for query in chosen:
+            self._held[query.id] = _Held(console.token, now)
+        if not chosen:
+            answer(m.Pairs(pairs=()))
+            return
 
         def work(store: Store) -> tuple[m.Pair, ...]:
             pairs = []

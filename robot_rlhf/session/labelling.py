@@ -1,4 +1,5 @@
-"""Judging a run that is over: pairs and episodes at the end of the same wire, and no robot."""
+"""Judging a run that is over: pairs and episodes at the end of the same wire, by several people at once, and
+no robot."""
 
 from __future__ import annotations
 
@@ -39,6 +40,7 @@ class LabelSession:
         self.config, self.stream, self.desk, self.name = config, stream, desk, name
         self.stage, self.over = Stage.LABELLING, False
         self._description, self._row = description, row
+        self._finished: set[str] = set()  # the consoles that have said so
         self._seq = 0
         self._moment_ns = self._status_ns = 0
         desk.add_queries(queries)
@@ -83,6 +85,8 @@ class LabelSession:
 
     def gone(self, console: Console) -> None:
         self.desk.gone(console)
+        self._finished.discard(console.token)
+        self._conclude()
 
     def hands(self, console: Console, hands: m.Hands) -> None:
         """There is nothing to drive."""
@@ -94,10 +98,19 @@ class LabelSession:
         if not isinstance(message, m.Do):
             self.desk.request(console, message, answer)
         elif message.wish is Wish.FINISH:
-            self.over = True
+            self._finished.add(console.token)
+            self._conclude()
             answer(m.Granted())
         else:
             answer(m.Refused(reason="no robot runs here: compare clips, and mark episodes"))
+
+    def _conclude(self) -> None:
+        """It is over when everybody who judges has said so."""
+        judging = {one.token for one in self.stream.consoles.values() if one.speaks}
+        if self._finished and judging <= self._finished:
+            self.over = True
+        elif self._finished:
+            self.desk.tell(f"{len(self._finished)} of {len(judging)} have finished")
 
     def _moment(self) -> m.Moment:
         self._seq += 1

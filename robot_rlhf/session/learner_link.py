@@ -1,5 +1,5 @@
 """The session's end of the line to its learner: starts it, starts it anew when it dies, and forgets nothing
-that it still owes."""
+that it still owes. `LearnerLine` is what a session wants of such a line, wherever its learner runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 from hardware.transport import Endpoint, Peer, Server, wait
 from robot_rlhf.session import learner_messages as to
@@ -32,8 +33,42 @@ _QUIET = {  # one thread, and none that spins while it waits: two cores carry th
 }
 
 
+class LearnerLine(Protocol):
+    """A session's line to its learner. Nothing blocks but `close`."""
+
+    what: str
+    """What the learner does, in words."""
+    updates: int
+    reward_version: int
+
+    @property
+    def endpoints(self) -> list[Endpoint]:
+        """For `hardware.transport.wait`."""
+        ...
+
+    def receive(self) -> to.FromLearner | None:
+        """The next thing it says, or None; raises RunError where it can say nothing more."""
+        ...
+
+    def tell(self, message: to.Stored | to.MorePairs) -> None:
+        """Tell it; one that is not there reads the store when it is."""
+        ...
+
+    def assign(self, job: to.RollOut | to.Worsen) -> None:
+        """A job that it owes until `RolledOut` comes, also across its death."""
+        ...
+
+    def stand(self, message: to.Begin | to.Finish) -> None:
+        """Something that holds from now on, for every learner that there is."""
+        ...
+
+    def close(self) -> Iterator[to.FromLearner]:
+        """Have it save and end, and give what it still says."""
+        ...
+
+
 class LearnerLink:
-    """Runs `command` as the learner. Never blocks, but in `close`."""
+    """Runs `command` as the learner, on this machine."""
 
     def __init__(self, command: Sequence[str]) -> None:
         self.what = "starting"
@@ -58,6 +93,7 @@ class LearnerLink:
         self._started_ns = 0
         self._failure = ""  # what it said of its end
         self._short = 0  # short lives in a row
+        self._dismissed = False
         self._start()
 
     def _start(self) -> None:
@@ -88,8 +124,12 @@ class LearnerLink:
         is of no use."""
         process = self._process
         if process is not None and process.poll() is not None:
-            self._has_died(process.returncode)
-        if self._process is None and time.monotonic_ns() - self._started_ns > _PAUSE_NS:
+            if self._dismissed:
+                self._process = None
+            else:
+                self._has_died(process.returncode)
+        rested = time.monotonic_ns() - self._started_ns > _PAUSE_NS
+        if self._process is None and rested and not self._dismissed:
             self._start()
         while (got := self._server.receive()) is not None:
             message = got.message
@@ -100,6 +140,8 @@ class LearnerLink:
                     self._peer = got.peer
                     for told in (*self._jobs.values(), *self._standing):
                         self._send(told)
+                    if self._dismissed:
+                        self._send(to.Quit())
                     return message
                 continue
             if got.peer != self._peer:
@@ -146,18 +188,27 @@ class LearnerLink:
         if self._peer is not None:
             self._server.send(self._peer, message)
 
+    def dismiss(self) -> None:
+        """Have it save and end, and start no other."""
+        if not self._dismissed:
+            self._dismissed = True
+            self._send(to.Quit())
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was dismissed, and has ended."""
+        return self._dismissed and self._process is None
+
     def close(self) -> Iterator[to.FromLearner]:
         """Have it save and end, and give what it still says; it is killed if it takes longer than 5 s."""
-        process, self._process = self._process, None
-        self._started_ns = time.monotonic_ns() + 10**18  # no other is started
-        if process is not None:
-            self._send(to.Quit())
-            deadline = time.monotonic() + (_QUIT_S if self._peer is not None else 0.0)
-            while process.poll() is None and time.monotonic() < deadline:
-                wait(self.endpoints, time.monotonic_ns() + 50_000_000)
-                while (message := self.receive()) is not None:
-                    yield message
-            process.kill()
-            process.wait()
-        self._peer = None
+        self.dismiss()
+        deadline = time.monotonic() + (_QUIT_S if self._peer is not None else 0.0)
+        while self._process is not None and time.monotonic() < deadline:
+            wait(self.endpoints, time.monotonic_ns() + 50_000_000)
+            while (message := self.receive()) is not None:
+                yield message
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+        self._process = self._peer = None
         self._server.close()

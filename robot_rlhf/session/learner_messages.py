@@ -51,9 +51,10 @@ class Worsen(_Message, frozen=True, kw_only=True, tag="worsen"):
 
 
 class MorePairs(_Message, frozen=True, kw_only=True, tag="more_pairs"):
-    """Choose up to `count` pairs to ask about."""
+    """Choose up to `count` pairs to ask about; where several arms are learned from, of `arm`'s episodes."""
 
     count: int
+    arm: int | None = None
 
 
 class Finish(_Message, frozen=True, kw_only=True, tag="finish"):
@@ -79,10 +80,11 @@ class Ready(_Message, frozen=True, kw_only=True, tag="ready"):
 
 
 class Policy(_Message, frozen=True, kw_only=True, tag="policy"):
-    """A policy to act from, as `learning.snapshot` packs it."""
+    """A policy to act from, as `learning.snapshot` packs it; `made_ns` is the learner's wall clock then."""
 
     number: int
     data: bytes
+    made_ns: int = 0
 
 
 class RolledOut(_Message, frozen=True, kw_only=True, tag="rolled_out"):
@@ -137,6 +139,12 @@ class Ended(_Message, frozen=True, kw_only=True, tag="ended"):
     report: str
 
 
+class Told(_Message, frozen=True, kw_only=True, tag="told"):
+    """Something that whoever is at a console should know, in words."""
+
+    text: str
+
+
 class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
     """The learner cannot go on; in words for a person."""
 
@@ -144,5 +152,5 @@ class Failed(_Message, frozen=True, kw_only=True, tag="failed"):
 
 
 FromLearner: TypeAlias = (
-    Ready | Policy | RolledOut | Asked | Written | Note | Doing | Evaluated | Ended | Failed
+    Ready | Policy | RolledOut | Asked | Written | Note | Doing | Evaluated | Ended | Told | Failed
 )

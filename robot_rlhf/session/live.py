@@ -26,7 +26,7 @@ from robot_rlhf.session.course import FINISHED, Course
 from robot_rlhf.session.desk import Answer, Desk
 from robot_rlhf.session.drive import Drive
 from robot_rlhf.session.environment import environment
-from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.learner_link import LearnerLine
 from robot_rlhf.session.pace import Pace
 from robot_rlhf.session.stream import Console, Stream
 from sim.cell import Cell
@@ -49,7 +49,7 @@ class LiveSession:
         description: SceneDescription,
         stream: Stream,
         desk: Desk,
-        learner: LearnerLink | None,
+        learner: LearnerLine | None,
         *,
         name: str,
         teleop: bool = False,
@@ -260,7 +260,8 @@ class LiveSession:
         wanted = min(_PAIRS_WANTED, self.config.schedule.pairs_first)
         if len(self.desk.free_pairs()) < wanted:
             self._asked_ns = self._now
-            learner.tell(lm.MorePairs(count=wanted))
+            consoles = sum(console.speaks for console in self.stream.consoles.values())
+            learner.tell(lm.MorePairs(count=wanted * max(1, consoles)))
 
     def _hear_learner(self, message: lm.FromLearner) -> None:
         course = self.course
@@ -287,6 +288,8 @@ class LiveSession:
                 course.done()
             case lm.Failed(reason=reason):
                 self.desk.tell(reason)
+            case lm.Told(text=text):
+                self.desk.tell(text)
             case lm.Ready() | lm.Doing():
                 pass
 

@@ -25,7 +25,7 @@ from robot_rlhf.feedback.types import Demonstration, EventFields, Kind, Removal,
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
-from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.learner_link import LearnerLine
 from robot_rlhf.session.live_episode import LiveEpisode
 from robot_rlhf.session.run_folder import RunFolder
 
@@ -43,7 +43,7 @@ class _Claim:
 class Recordings:
     """Episodes of one run on their way to its store."""
 
-    def __init__(self, config: RunConfig, desk: Desk, learner: LearnerLink | None, session: str) -> None:
+    def __init__(self, config: RunConfig, desk: Desk, learner: LearnerLine | None, session: str) -> None:
         self._config, self._desk, self._learner, self._session = config, desk, learner, session
         self._kinds = config.kinds
         self._judged = config.reward == "learned"

@@ -90,8 +90,9 @@ class RunFolder:
         """Enter a written checkpoint in the index, and drop those that nothing needs any more."""
         self.store.record_checkpoint(step, str(path.relative_to(self.path)), time.time_ns())
         recent = {self.path / saved.path for saved in self.store.latest_checkpoints(_KEPT)}
+        written_ns = path.stat().st_mtime_ns
         for old in (self.path / CHECKPOINTS).glob("step-*.safetensors"):
-            if old not in recent:
+            if old not in recent and old.stat().st_mtime_ns <= written_ns:  # a newer one is entered next
                 old.unlink()
 
     def latest_checkpoint(self) -> Path | None:
@@ -154,16 +155,22 @@ def read_config(path: Path) -> RunConfig:
 def load_config(file: Path) -> RunConfig:
     """A run's config from a TOML file; RunError names an unknown key and the nearest valid one."""
     try:
-        raw = msgspec.toml.decode(file.read_bytes())
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise RunError(f"{file} is not valid TOML: {error}") from error
+        return config_from(file.read_bytes(), str(file))
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror or error}") from error
-    _refuse_unknown(raw, RunConfig, str(file), "")
+
+
+def config_from(text: bytes, where: str) -> RunConfig:
+    """A run's config from TOML; RunError, which says `where` it was found, as `load_config`."""
+    try:
+        raw = msgspec.toml.decode(text)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise RunError(f"{where} is not valid TOML: {error}") from error
+    _refuse_unknown(raw, RunConfig, where, "")
     try:
         config: RunConfig = msgspec.convert(raw, RunConfig, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
-        raise RunError(f"{file}: {error}") from error
+        raise RunError(f"{where}: {error}") from error
     return config
 
 

@@ -10,7 +10,7 @@ from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.course import Course
 from robot_rlhf.session.desk import Desk
 from robot_rlhf.session.drive import Drive
-from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.learner_link import LearnerLine
 from robot_rlhf.session.stream import Stream
 from sim.env import TaskEnv
 
@@ -53,7 +53,7 @@ def status(
     stream: Stream,
     desk: Desk,
     course: Course,
-    learner: LearnerLink | None,
+    learner: LearnerLine | None,
     *,
     evaluations: tuple[m.Measured, ...],
     overruns: int,

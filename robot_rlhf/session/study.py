@@ -252,14 +252,17 @@ class Study:
         answered = self.store.counts()[Kind.PREFERENCES]
         return PAIR_S if booked is None or not answered else booked.active_s / answered
 
-    def choose_pairs(self, online: int, count: int, worth: float = 0.0) -> list[Query]:
+    def choose_pairs(
+        self, online: int, count: int, worth: float = 0.0, among: Callable[[int], bool] = lambda id: True
+    ) -> list[Query]:
         """Up to `count` pairs to ask about, the most telling first once there is a reward model, and none
-        whose answer tells less than `worth` nats a second but for as many as late rounds ask for."""
+        whose answer tells less than `worth` nats a second but for as many as late rounds ask for. Both clips
+        are of episodes whose id is `among` those that whoever is asked can see."""
         compare: Worth | None = None
         if self.learner.reward.version > 0:
             compare = self._information
         return select_queries(
-            self.learner.episodes,
+            {id: episode for id, episode in self.learner.episodes.items() if among(id)},
             self._queries(),
             compare,
             count,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from robot_rlhf.feedback.agreement import asked_twice
+from robot_rlhf.feedback.agreement import asked_twice, is_for_two
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.store_codec import StoredEvent
@@ -18,6 +18,7 @@ from robot_rlhf.feedback.types import (
     Preference,
     Query,
     Removal,
+    Segment,
     Undo,
 )
 
@@ -36,25 +37,29 @@ class StoredEpisode:
 
 
 class Tally:
-    """Episodes, standing feedback and open questions of a run."""
+    """Episodes, standing feedback and open questions of a run; `shared` is the share of pairs that two
+    operators are asked."""
 
-    def __init__(self) -> None:
+    def __init__(self, shared: float = 0.0) -> None:
+        self._shared = shared
         self.episodes: dict[int, StoredEpisode] = {}
         self.queries: dict[str, Query] = {}
         """Every pair that was chosen, by id, in the order they were."""
+        self._by_clips: dict[tuple[Segment, Segment], str] = {}
         self.operator_s = 0.0
         self._events: dict[str, Feedback | Removal] = {}
         self._undone: set[str] = set()
         # What stands, oldest first: the last one counts.
         self._answers: dict[str, list[Preference]] = {}
+        self._for_two: dict[str, None] = {}  # those of them that two are asked, and one has answered
         self._marks: dict[int, list[Outcome]] = {}
         self._removals: dict[int, list[Removal]] = {}
         self._counts = dict.fromkeys(Kind, 0)
 
     @staticmethod
-    def of(store: Store) -> Tally:
+    def of(store: Store, shared: float = 0.0) -> Tally:
         """What `store` holds."""
-        tally = Tally()
+        tally = Tally(shared)
         for id in store.episode_steps():
             episode = store.episode(id)
             fraction = float(episode.operator_steps.mean())
@@ -72,7 +77,9 @@ class Tally:
 
     def add_queries(self, queries: Iterable[Query]) -> None:
         """Pairs were chosen to be asked about."""
-        self.queries |= {query.id: query for query in queries}
+        for query in queries:
+            self.queries[query.id] = query
+            self._by_clips.setdefault((query.left, query.right), query.id)
 
     def add(self, event: StoredEvent) -> None:
         """An event was stored. One that is known already changes nothing."""
@@ -87,6 +94,7 @@ class Tally:
                 self._removals.setdefault(episode, []).append(event)
             case Preference(query=query):
                 self._answers.setdefault(query, []).append(event)
+                self._count_opinions(query)
             case Outcome(episode=episode):
                 self._marks.setdefault(episode, []).append(event)
             case _:
@@ -104,6 +112,7 @@ class Tally:
                 _take_out(self._removals, episode, event)
             case Preference(query=query):
                 _take_out(self._answers, query, event)
+                self._count_opinions(query)
             case Outcome(episode=episode):
                 _take_out(self._marks, episode, event)
             case _:
@@ -146,10 +155,35 @@ class Tally:
         """Share of each policy episode that the operator drove, oldest first."""
         return tuple(e.operator_fraction for e in self.episodes.values() if e.role is Role.ONLINE)
 
+    def _count_opinions(self, query: str) -> None:
+        if len(self.answered_by(query)) == 1 and is_for_two(query, self._shared):
+            self._for_two[query] = None
+        else:
+            self._for_two.pop(query, None)
+
+    def wanting_a_second(self, name: str) -> list[Query]:
+        """Pairs that another than the operator of that name has answered, and that two are asked."""
+        waiting = (id for id in self._for_two if id in self.queries and name not in self.answered_by(id))
+        return [self.queries[id] for id in waiting]
+
+    def answered_by(self, query: str) -> set[str]:
+        """The names of those whose answer to a pair stands."""
+        return {answer.operator for answer in self._answers.get(query, ())}
+
+    def asked_before(self, query: Query) -> set[str]:
+        """The names of those who answered what a repeat repeats, sides swapped."""
+        before = self._by_clips.get((query.right, query.left), "") if query.reason == "repeat" else ""
+        return self.answered_by(before)
+
     @property
     def self_agreement(self) -> float | None:
-        """Share of the pairs asked again with sides swapped that got the same answer; None without any."""
-        same = asked_twice((answers[-1] for answers in self._answers.values()), self.queries)
+        """Share of the pairs asked again with sides swapped that got the same answer from the same operator;
+        None without any."""
+        by: dict[str, list[Preference]] = {}
+        for answers in self._answers.values():
+            for answer in answers:
+                by.setdefault(answer.operator, []).append(answer)
+        same = [alike for answers in by.values() for alike in asked_twice(answers, self.queries)]
         return sum(same) / len(same) if same else None
 
 

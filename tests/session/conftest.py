@@ -28,7 +28,7 @@ from robot_rlhf.session import drive
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 from robot_rlhf.session.desk import Desk
 from robot_rlhf.session.labelling import LabelSession
-from robot_rlhf.session.learner_link import LearnerLink
+from robot_rlhf.session.learner_link import LearnerLine, LearnerLink
 from robot_rlhf.session.live import LiveSession
 from robot_rlhf.session.run_folder import DATABASE, RunFolder
 from robot_rlhf.session.stream import Stream
@@ -219,8 +219,9 @@ def _room(
     teleop: bool = False,
     bind: str = "tcp://127.0.0.1:0",
     cell: Cell | None = None,
+    line: Callable[[Path], LearnerLine] | None = None,
 ) -> Iterator[Room]:
-    """A session on the run at `path`, which is begun where there is none."""
+    """A session on the run at `path`, which is begun where there is none; `line` goes to its learner."""
     if not RunFolder.is_begun(path):
         RunFolder.create(path, config).close()
     with contextlib.ExitStack() as stack:
@@ -231,7 +232,7 @@ def _room(
         desk = Desk(path / DATABASE, stream)
         stack.callback(desk.close)
         command = [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(path)]
-        learner = LearnerLink(command) if learns else None
+        learner = LearnerLink(command) if learns else None if line is None else line(path)
         description = describe(make_task(config.task))
         session = LiveSession(
             config, description, stream, desk, learner, name=path.name, teleop=teleop, cell=cell
@@ -247,8 +248,8 @@ OpenRoom = Callable[..., AbstractContextManager[Room]]
 
 @pytest.fixture(scope="session")
 def open_room() -> OpenRoom:
-    """open_room(path, config, learns=False, teleop=False, bind=..., cell=None): a context with a session
-    there."""
+    """open_room(path, config, learns=False, teleop=False, bind=..., cell=None, line=None): a context with a
+    session there."""
     return _room
 
 

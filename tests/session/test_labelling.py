@@ -1,4 +1,4 @@
-"""Judging a run that is over: pairs and episodes, and no robot."""
+"""Judging a run that is over: pairs and episodes, by several people, and no robot."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pytest
@@ -16,6 +16,9 @@ from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.messages import Phase, Stage, Wish
 from robot_rlhf.feedback.store import Store, StoreError
 from robot_rlhf.feedback.types import Choice, Outcome, Preference, Query, Segment
+from robot_rlhf.report.data import read_run
+from robot_rlhf.report.page import write_report
+from robot_rlhf.session import desk
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk, _whole
 from robot_rlhf.session.labelling import LabelSession
@@ -26,7 +29,9 @@ from sim.env import TaskEnv
 from sim.task import make_task
 
 if TYPE_CHECKING:
-    from tests.session.conftest import Room
+    from tests.session.conftest import Person, Room
+
+    MakeRoom: TypeAlias = Callable[[LabelSession, Path], Room]
 
 Tiny = Callable[..., RunConfig]
 STEPS = 12
@@ -58,27 +63,47 @@ def recorded(id: int, role: Role) -> Episode:
     )
 
 
-@pytest.fixture
-def archive(tiny: Tiny, tmp_path: Path, make_room: Callable[[LabelSession, Path], Room]) -> Iterator[Room]:
-    """Two episodes of a policy, one that was only rolled out, and six pairs."""
-    path, config = tmp_path / "run", tiny()
+QUERIES = tuple(Query(f"q{i}", Segment(0, i, 5), Segment(1, i, 5), "random") for i in range(6))
+REPEAT = Query("again", QUERIES[0].right, QUERIES[0].left, "repeat")
+
+
+def opened(
+    config: RunConfig,
+    path: Path,
+    make_room: MakeRoom,
+    queries: tuple[Query, ...] = QUERIES,
+    shared: float = 0.0,
+) -> Room:
+    """Two episodes of a policy, one that was only rolled out, and pairs."""
     with RunFolder.create(path, config).store as store:
         episodes = [recorded(0, Role.ONLINE), recorded(1, Role.ONLINE), recorded(2, Role.COUNTERFACTUAL)]
         for episode in episodes:
             store.add_episode(episode)
-    queries = tuple(Query(f"q{i}", Segment(0, i, 5), Segment(1, i, 5), "random") for i in range(6))
     stream = Stream("tcp://127.0.0.1:0", None)
-    desk = Desk(path / DATABASE, stream)
     session = LabelSession(
         config,
         describe(make_task("reach")),
         stream,
-        desk,
+        Desk(path / DATABASE, stream, shared=shared),
         name="run",
         row=episodes[1].scenes[-1],
         queries=queries,
     )
-    room = make_room(session, path)
+    return make_room(session, path)
+
+
+@pytest.fixture
+def archive(tiny: Tiny, tmp_path: Path, make_room: MakeRoom) -> Iterator[Room]:
+    """With six pairs, each for one person."""
+    room = opened(tiny(), tmp_path / "run", make_room)
+    yield room
+    room.close()
+
+
+@pytest.fixture
+def bench(tiny: Tiny, tmp_path: Path, make_room: MakeRoom) -> Iterator[Room]:
+    """With two pairs, each for two people, and the first of them once more."""
+    room = opened(tiny(), tmp_path / "run", make_room, queries=(*QUERIES[:2], REPEAT), shared=1.0)
     yield room
     room.close()
 
@@ -162,6 +187,113 @@ def test_what_is_said_while_it_closes_is_stored(archive: Room) -> None:
     )
     archive.close()
     assert archive.events() == [mark]
+
+
+# -- several people -----------------------------------------------------------------------------------------
+
+
+def answer(room: Room, person: Person, choice: Choice = Choice.LEFT) -> str:
+    """Answer the pair that lies before somebody; returns its query's id."""
+    room.until(lambda: person.link.pairs)
+    pair = person.link.pairs[0]
+    room.saved(person, person.link.prefer(pair, choice, response_s=1.0))
+    return pair.query.id
+
+
+def before(person: Person) -> set[str]:
+    return {pair.query.id for pair in person.link.pairs}
+
+
+def test_several_people_answer_all_pairs_and_none_of_them_twice(archive: Room) -> None:
+    people = [archive.enter(name) for name in ("Ann", "Bob", "Cid")]
+    archive.until(lambda: sum(len(person.link.pairs) for person in people) == 6)
+    answered = [answer(archive, person) for person in people for _ in range(len(person.link.pairs))]
+    archive.until(lambda: len(archive.events()) == 6)
+    assert sorted(answered) == [query.id for query in QUERIES]
+
+
+def test_the_pairs_of_who_leaves_are_for_the_others(archive: Room) -> None:
+    ann, bob = archive.enter(), archive.enter("Bob")
+    archive.until(lambda: len(ann.link.pairs) == len(bob.link.pairs) == 3)
+    hers = before(ann)
+    archive.leave(ann)
+    answered = {answer(archive, bob) for _ in range(6)}
+    assert hers < answered
+
+
+def test_a_pair_that_nobody_answers_for_long_is_for_the_others(
+    archive: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ann = archive.enter()
+    archive.until(lambda: len(ann.link.pairs) == 3)
+    monkeypatch.setattr(desk, "HELD_S", 0.0)
+    bob = archive.enter("Bob")
+    assert {answer(archive, bob) for _ in range(6)} == {query.id for query in QUERIES}
+    late = answer(archive, ann)  # she comes back to it: it counts as her opinion
+    with Store.open_readonly(archive.path / DATABASE) as store:
+        answers = [event for event in store.feedback() if isinstance(event, Preference)]
+    assert {event.operator for event in answers if event.query == late} == {"Ann", "Bob"}
+    assert len(answers) == 7
+
+
+def test_a_share_of_the_pairs_is_asked_of_a_second_person_and_of_no_third(bench: Room) -> None:
+    ann = bench.enter()
+    assert {answer(bench, ann) for _ in range(3)} == {"q0", "q1", "again"}
+    bench.goes_on(0.3)
+    assert not ann.link.pairs  # nothing is asked of one person twice
+    bob = bench.enter("Bob")
+    assert {answer(bench, bob) for _ in range(3)} == {"q0", "q1", "again"}
+    cid = bench.enter("Cid")
+    bench.goes_on(1.3)
+    assert not cid.link.pairs
+    assert len(bench.events()) == 6
+
+
+def test_a_pair_is_asked_again_of_who_was_asked_before(bench: Room) -> None:
+    ann = bench.enter()
+    bench.until(lambda: before(ann) == {"q0", "q1", "again"})
+    bob = bench.enter("Bob")
+    assert ann.link.pairs[0].query.id == "q0"
+    answer(bench, ann)
+    bench.leave(ann)
+    ann = bench.enter()
+    bench.until(lambda: "again" in before(ann))
+    bench.until(lambda: before(bob))
+    assert "again" not in before(bob)
+    assert "q0" in before(bob)  # of which a second opinion is wanted
+
+
+def test_how_far_people_agree_stands_in_the_report(bench: Room) -> None:
+    ann = bench.enter()
+    for _ in range(3):
+        answer(bench, ann, Choice.LEFT)
+    bob = bench.enter("Bob")
+    for _ in range(3):
+        answer(bench, bob, Choice.LEFT)
+    data = read_run(bench.path, None, None)
+    assert data.asked_of_two == {("Ann", "Bob"): [True, True]}
+    assert data.asked_twice == {"Ann": [False], "Bob": [False]}
+    page = write_report(bench.path, {}, {}).read_text(encoding="utf-8")
+    assert "Ann and Bob" in page
+    assert "2 of 2" in page
+
+
+def test_it_is_over_when_everybody_has_said_so(archive: Room) -> None:
+    ann, bob, _ = archive.enter(), archive.enter("Bob"), archive.enter("Eve", watches=True)
+    assert archive.wish(ann, Wish.FINISH) == ""
+    archive.goes_on(0.1)
+    assert not archive.session.over
+    archive.until(lambda: any("1 of 2 have finished" in item.text for item in bob.link.news))
+    assert archive.wish(bob, Wish.FINISH) == ""
+    assert archive.session.over
+
+
+def test_who_stays_has_finished_when_the_others_leave(archive: Room) -> None:
+    ann, bob = archive.enter(), archive.enter("Bob")
+    assert archive.wish(ann, Wish.FINISH) == ""
+    assert not archive.session.over
+    archive.leave(bob)
+    archive.until(lambda: archive.session.over)
 
 
 def test_an_episode_that_came_without_scenes_is_refused_to_whoever_wants_to_look_at_it() -> None:

@@ -129,6 +129,34 @@ def test_closing_ends_a_process_that_never_answered_and_is_silent_afterwards(lin
     link.assign(lm.Worsen(job=1, demonstration=0, episodes=(1,)))
 
 
+def test_one_that_is_dismissed_is_asked_to_save_and_not_started_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also one that has not said yet that it is there."""
+    monkeypatch.setattr(learner_link, "_PAUSE_NS", 0)
+    reads = [sys.executable, "-c", "import sys; sys.stdin.read(); import time; time.sleep(0.3)"]
+    link = LearnerLink(reads)
+    link.dismiss()
+    assert not link.ended
+    learner = client(link)
+    learner.send(lm.Ready(token=link._token, cloned=False))
+    told: list[object] = []
+
+    def listened() -> bool:
+        link.receive()
+        got = learner.receive()
+        if got is not None:
+            told.append(getattr(got, "message", None))
+        return bool(told)
+
+    until(listened, learner)
+    assert told == [lm.Quit()]
+    until(lambda: link.receive() or link.ended, learner)
+    assert link.starts == 1
+    assert list(link.close()) == []
+    learner.close()
+
+
 def test_ctrl_c_does_not_reach_what_is_started() -> None:
     code = "import os, signal; os.kill(os.getpid(), signal.SIGINT); raise SystemExit(7)"
     assert processes.start([sys.executable, "-c", code]).wait(30) == 7

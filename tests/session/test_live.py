@@ -39,6 +39,7 @@ from robot_rlhf.feedback.types import (
 )
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 from robot_rlhf.session.course import MARK_S, TAIL_S
+from robot_rlhf.session.learner_link import LearnerLink
 from robot_rlhf.session.live_episode import LiveEpisode
 from robot_rlhf.session.run_folder import DATABASE
 from robot_rlhf.session.stream import Stream
@@ -851,7 +852,7 @@ def test_pairs_lie_before_one_console_each_and_are_answered_once(school: School)
 def test_a_learner_that_is_killed_is_started_anew_and_the_run_goes_on(school: School) -> None:
     room, ann = school
     learner = room.live.learner
-    assert learner is not None
+    assert isinstance(learner, LearnerLink)
     id = episode(school)
     ann.take((0.0, 0.6, 0.0))
     room.until(lambda: ann.now.operator_steps >= 3)

@@ -268,6 +268,19 @@ def test_the_two_newest_checkpoints_are_kept_and_the_newest_that_is_there_is_fou
     run.close()
 
 
+def test_one_that_is_newer_than_what_is_entered_is_left_alone(tmp_path: Path) -> None:
+    """A learner writes the next one while the one before is still being entered."""
+    run = RunFolder.create(tmp_path, RunConfig())
+    for step, written_s in ((10, 1), (20, 2), (30, 3), (40, 4)):
+        run.new_checkpoint(step).write_bytes(b"weights")
+        os.utime(run.new_checkpoint(step), (written_s, written_s))
+    run.keep(20, run.new_checkpoint(20))
+    run.keep(30, run.new_checkpoint(30))
+    there = sorted(path.name for path in (tmp_path / "checkpoints").iterdir())
+    assert there == [f"step-000000{step}.safetensors" for step in (20, 30, 40)]
+    run.close()
+
+
 def test_a_checkpoint_that_was_never_entered_does_not_count(tmp_path: Path) -> None:
     run = RunFolder.create(tmp_path, RunConfig())
     run.new_checkpoint(10).write_bytes(b"killed before it was entered")

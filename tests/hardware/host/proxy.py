@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 HOST, HERE = "127.0.0.2", "127.0.0.1"
 
@@ -15,6 +15,8 @@ class Proxy:
 
     def __init__(self, ports: Iterable[int]) -> None:
         self.delay_s = 0.0
+        self.tamper: Callable[[bytes], bytes] = lambda data: data
+        """What becomes of what comes back from there."""
         self._silent = False
         self._ports, self._writers = list(ports), set[asyncio.StreamWriter]()
         self._ready = threading.Event()
@@ -52,17 +54,24 @@ class Proxy:
 
     def _passing(self, port: int):  # type: ignore[no-untyped-def]
         async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            there, back = await asyncio.open_connection(HERE, port)
+            try:
+                there, back = await asyncio.open_connection(HERE, port)
+            except OSError:  # nobody is there
+                writer.transport.abort()
+                return
             self._writers |= {writer, back}
             with contextlib.suppress(OSError, asyncio.CancelledError):
-                await asyncio.gather(self._pump(reader, back), self._pump(there, writer))
+                back_here = self._pump(there, writer, lambda data: self.tamper(data))
+                await asyncio.gather(self._pump(reader, back, lambda data: data), back_here)
             self._writers -= {writer, back}
             for end in (writer, back):
                 end.transport.abort()
 
         return accept
 
-    async def _pump(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _pump(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, tamper: Callable[[bytes], bytes]
+    ) -> None:
         queue: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue()
 
         async def write() -> None:
@@ -70,7 +79,7 @@ class Proxy:
                 due, data = await queue.get()
                 await asyncio.sleep(due - self._loop.time())
                 await self._flowing.wait()
-                writer.write(data)
+                writer.write(tamper(data))
 
         writing = asyncio.create_task(write())
         try:
