@@ -9,8 +9,8 @@ import pytest
 import safetensors.torch
 import torch
 
-from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError, load, save
+from robot_rlhf.learning.checkpoint_format import FORMAT, FORMAT_KEY
 from robot_rlhf.learning.state import check_fits, under_prefix, with_prefix
 
 TENSORS = {
@@ -47,19 +47,17 @@ def test_a_tensor_that_is_not_finite_is_not_saved(tmp_path: Path, bad: float) ->
 
 def test_a_tensor_that_is_not_finite_is_not_loaded(tmp_path: Path) -> None:
     path = tmp_path / "policy"
-    blob = safetensors.torch.save(
-        {"broken": torch.tensor([float("nan")])}, {checkpoint.FORMAT_KEY: checkpoint.FORMAT}
-    )
+    blob = safetensors.torch.save({"broken": torch.tensor([float("nan")])}, {FORMAT_KEY: FORMAT})
     path.write_bytes(blob)
     with pytest.raises(CheckpointError, match="broken has 1"):
         load(path)
 
 
-@pytest.mark.parametrize("metadata", [None, {checkpoint.FORMAT_KEY: "robot-rlhf-checkpoint-0"}])
+@pytest.mark.parametrize("metadata", [None, {FORMAT_KEY: "robot-rlhf-checkpoint-0"}])
 def test_another_format_is_refused(tmp_path: Path, metadata: dict[str, str] | None) -> None:
     path = tmp_path / "policy"
     path.write_bytes(safetensors.torch.save({"a": torch.zeros(1)}, metadata))
-    with pytest.raises(CheckpointError, match=f"expected '{checkpoint.FORMAT}'"):
+    with pytest.raises(CheckpointError, match=f"expected '{FORMAT}'"):
         load(path)
 
 
