@@ -51,6 +51,7 @@ from robot_rlhf.commands.arguments import (
     Teleop,
     Train,
     Verify,
+    View,
 )
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import EXTRAS, MissingExtraError, missing, need, pip_line
@@ -153,7 +154,7 @@ def _run(command: Command) -> int:
             return _FAILED if swept.failed else _OK
         case Report():
             print(_report(command.runs[0]) if len(command.runs) == 1 else _compare(command))
-        case Verify() | Info() | Said() | Replay() | Backup():
+        case Verify() | Info() | Said() | Replay() | View() | Backup():
             from robot_rlhf.commands.looking_back import look_back
 
             with _stdout_kept_clean(command.json):

@@ -64,7 +64,8 @@ class Live:
             recorder = self._going(rng)
             if rng.random() < LOADED:
                 self._teach(recorder, END_S, len(recorder.events) + int(rng.integers(0, MOST_EVENTS)))
-            self._teach(recorder, rng.uniform(0.0, LATER_S))
+            if self._link is not None:  # it has not come to its end
+                self._teach(recorder, rng.uniform(0.0, LATER_S))
             if self._process is not None and self._process.poll() is None:
                 return self._killed(recorder, str(rng.choice(self.victims)))
             if not (recorder.run / "summary.json").exists():

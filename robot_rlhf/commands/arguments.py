@@ -269,6 +269,20 @@ class Replay:
 
 
 @dataclass(frozen=True)
+class View:
+    """Look at a run in the Rerun viewer: the arm, the table, cameras, actions and what was said, in time."""
+
+    run: Positional[_Run]
+    """Folder of the run."""
+    episodes: Annotated[tuple[int, ...], arg(metavar="N [N ...]", help_behavior_hint="")] = ()
+    """Which ones; without, the newest 20."""
+    save: Annotated[Path | None, arg(metavar="FILE.rrd", help_behavior_hint="")] = None
+    """Write a file for the viewer instead of opening it."""
+    json: _Switch = False
+    """Print the result as one line of JSON."""
+
+
+@dataclass(frozen=True)
 class Backup:
     """Make a sound copy of a run, also while a session works on it."""
 
@@ -462,7 +476,7 @@ class ExportPolicy:
     """Print what was written as one line of JSON, all else on stderr."""
 
 
-LookingBack: TypeAlias = Verify | Info | Said | Replay | Backup
+LookingBack: TypeAlias = Verify | Info | Said | Replay | View | Backup
 Moving: TypeAlias = Export | Import | ExportPolicy
 Command: TypeAlias = (
     Train
@@ -495,6 +509,7 @@ COMMANDS: dict[str, type[Command]] = {
     "info": Info,
     "feedback": Said,
     "replay": Replay,
+    "view": View,
     "verify": Verify,
     "backup": Backup,
     "export": Export,

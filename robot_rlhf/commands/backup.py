@@ -57,7 +57,7 @@ def back_up(run: Path, out: Path) -> BackedUp:
         raise
     sync_folder(out.parent)
     with Store.open_untouched(out / DATABASE) as copy:
-        events = sum(1 for _ in copy.history())
+        events = sum(1 for _ in copy.history.entries())
         return BackedUp(run=str(run), out=str(out), episodes=len(copy.episode_steps()), events=events)
 
 

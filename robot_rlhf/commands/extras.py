@@ -14,6 +14,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
 }
 """Extra -> its packages, by the names that they are installed by."""
 _IMPORTED_AS = {"pillow": "PIL"}  # the others by those too
+    "view": ("rerun",),
 
 
 class MissingExtraError(Exception):

@@ -84,7 +84,7 @@ def describe(run: Path) -> Info:
         steps = {role: store.episode_steps(role) for role in Role}
         newest = store.latest_checkpoints()
         seconds = store.operator_seconds()
-        by_operator, undone = store.counts_by_operator(), store.undone()
+        by_operator, undone = store.history.counts_by_operator(), store.history.undone()
         feedback, removed, cameras = store.counts(), len(store.removed()), store.all_cameras()
     busy = store_file.has_writer(run / DATABASE)
     state: Literal["being worked on", "finished", "unfinished"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 
 from robot_rlhf.commands.answer import Answer
-from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Replay, Said, Verify
+from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Replay, Said, Verify, View
 
 
 def look_back(command: LookingBack) -> Answer:
@@ -30,6 +30,10 @@ def look_back(command: LookingBack) -> Answer:
             from robot_rlhf.commands.replay import replay
 
             return replay(command)
+        case View():
+            from robot_rlhf.commands.view import view
+
+            return view(command)
         case Backup():
             from robot_rlhf.commands.backup import back_up
 

@@ -16,7 +16,8 @@ from robot_rlhf.commands.answer import Answer
 from robot_rlhf.commands.arguments import Said
 from robot_rlhf.commands.parsing import UsageError
 from robot_rlhf.feedback import store_codec as codec
-from robot_rlhf.feedback.store import Entry, Store, StoredEvent, StoreError
+from robot_rlhf.feedback.store import Store, StoredEvent, StoreError
+from robot_rlhf.feedback.store_history import Entry
 from robot_rlhf.feedback.types import (
     Demonstration,
     Evaluation,
@@ -84,7 +85,7 @@ def listed(asked: Said) -> Listed:
     with Store.open_untouched(asked.run / DATABASE) as store:
         entries = (
             entry
-            for entry in store.history(
+            for entry in store.history.entries(
                 kind=asked.kind, operator=asked.operator, since_ns=since_ns, text=asked.search
             )
             if (asked.episode is None or asked.episode in codec.episodes_of(entry.event))
@@ -101,7 +102,7 @@ def undo(run: Path, ids: Sequence[str], who: str) -> Changed:
     added, already = [], []
     with Store.open(run / DATABASE) as store, store.transaction():
         for start in ids:
-            entry = _standing(store, store.find(start))
+            entry = _standing(store, store.history.find(start))
             if entry.undone_by is not None:
                 already.append(f"{entry.seq} was taken back already, by {entry.undone_by}")
                 continue
@@ -113,7 +114,7 @@ def undo(run: Path, ids: Sequence[str], who: str) -> Changed:
                 target=entry.event.id,
             )
             store.add_feedback(taken)
-            added.append(_line(store.find(taken.id)))
+            added.append(_line(store.history.find(taken.id)))
     return Changed(added=tuple(added), already=tuple(already))
 
 
@@ -124,7 +125,7 @@ def redo(run: Path, ids: Sequence[str], who: str) -> Changed:
     added, already = [], []
     with Store.open(run / DATABASE) as store, store.transaction():
         for start in ids:
-            entry = _standing(store, store.find(start))
+            entry = _standing(store, store.history.find(start))
             if entry.undone_by is None:
                 already.append(f"{entry.seq} stands: there is nothing to bring back")
                 continue
@@ -132,7 +133,7 @@ def redo(run: Path, ids: Sequence[str], who: str) -> Changed:
                 entry.event, id=_next_id(entry.event), session=session, time_ns=time.time_ns()
             )
             store.add_feedback(again)
-            added.append(_line(store.find(again.id)))
+            added.append(_line(store.history.find(again.id)))
     return Changed(added=tuple(added), already=tuple(already))
 
 
@@ -153,7 +154,7 @@ def _standing(store: Store, entry: Entry) -> Entry:
         raise StoreError(f"{entry.seq} is an undo: name what it took back, {entry.event.target[:_SHORT]}")
     while entry.undone_by is not None:
         try:
-            entry = store.find(_next_id(entry.event))
+            entry = store.history.find(_next_id(entry.event))
         except StoreError:
             break
     return entry

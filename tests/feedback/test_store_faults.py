@@ -153,4 +153,4 @@ def test_a_clock_that_jumps_back_changes_no_order(store: Store) -> None:
     for one in marks:
         store.add_feedback(one)
     assert store.feedback() == marks
-    assert [entry.event for entry in store.history()] == marks[::-1]
+    assert [entry.event for entry in store.history.entries()] == marks[::-1]
