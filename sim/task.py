@@ -78,12 +78,14 @@ class Layout:
 @dataclass(frozen=True, eq=False)
 class Waypoint:
     """Where the hand should go next. `gripper` is 0 to close, 1 to open; `precise` asks for slow, exact
-    motion; `stage` counts up as the task gets on, for those who watch."""
+    motion; `stage` counts up as the task gets on, for those who watch; `yaw_rad` is how far the hand should
+    be turned, as `tool_yaw` has it, None where it may stay as it is."""
 
     pos_m: Array
     gripper: float
     precise: bool
     stage: int
+    yaw_rad: float | None = None
 
 
 class Task(Protocol):
@@ -99,6 +101,11 @@ class Task(Protocol):
     def props(self) -> tuple[Prop, ...]: ...
     @property
     def uses_gripper(self) -> bool: ...
+    @property
+    def turns(self) -> bool:
+        """Whether the action has a fifth number, which turns the tool about the vertical; such a task uses
+        the gripper."""
+        ...
 
     def layout(self, rng: np.random.Generator) -> Layout:
         """A random start."""
@@ -123,6 +130,8 @@ class Task(Protocol):
 
 
 SUCCESS_HOLD_S = 0.5
+FULL_TURN_RAD_S = 0.8
+"""What a full turn of the stick means, for the policy as for a person."""
 
 BARE = "bare"
 """No task at all: an empty table, for driving freely."""
@@ -131,8 +140,10 @@ TASKS: Mapping[str, str] = {
     "push": "sim.tasks.push:Push",
     "pick_cube": "sim.tasks.pick_cube:PickCube",
     "pick_place": "sim.tasks.pick_place:PickPlace",
+    "pick_place_vase": "sim.tasks.pick_place_vase:PickPlaceVase",
     "stack": "sim.tasks.stack:Stack",
     "peg_insert": "sim.tasks.peg_insert:PegInsert",
+    "place_bar": "sim.tasks.place_bar:PlaceBar",
     "drawer_open": "sim.tasks.drawer_open:DrawerOpen",
 }
 
@@ -157,6 +168,13 @@ def _loaded(where: str) -> Task:
     module, attribute = where.split(":")
     task: Task = getattr(importlib.import_module(module), attribute)()
     return task
+
+
+def tool_yaw(scene: Scene) -> Array:
+    """(...) rad that the tool is turned about the vertical, counterclockwise from above, while it looks
+    down."""
+    x, y = scene.tool_quat_xyzw[..., 0], scene.tool_quat_xyzw[..., 1]
+    return np.asarray(2 * np.arctan2(y * np.sign(x), np.abs(x)))
 
 
 def pose(x: float, y: float, z: float, yaw: float = 0.0) -> Array:
