@@ -1,4 +1,4 @@
-"""A picture of every task, by the console's own drawing: four moments of its scripted expert.
+"""A picture of every task and every arm, by the console's own drawing: four moments of a scripted expert.
 
 python benchmarks/tasks_picture.py docs/pictures/tasks.png
 """
@@ -18,17 +18,21 @@ import pygame
 from robot_rlhf.commands.evaluate import ExpertActor
 from robot_rlhf.console.scene.camera import Viewpoint
 from robot_rlhf.console.scene.picture import Picture
+from sim.arms.model import ARMS, make_arm
 from sim.description import describe
 from sim.env import TaskEnv
-from sim.task import TASKS
+from sim.task import TASKS, make_task
 
 WIDTH, HEIGHT, MOMENTS, SEED = 320, 240, 4, 7
 VIEW = Viewpoint((0.50, 0.0, 0.12), 0.85, -35.0, 30.0)
 
 
-def moments(task: str) -> list[NDArray[np.float32]]:
+ROWS = [*((task, "panda") for task in TASKS), *(("stack", arm) for arm in ARMS if arm != "panda")]
+
+
+def moments(task: str, arm: str) -> list[NDArray[np.float32]]:
     """Scene rows from the start to the success, evenly apart."""
-    env = TaskEnv(task, end_on_success=True)
+    env = TaskEnv(task, end_on_success=True, arm=arm)
     actor = ExpertActor(env)
     obs, _ = env.reset(seed=SEED)
     actor.reset()
@@ -47,15 +51,14 @@ def main() -> None:
         raise SystemExit(__doc__)
     pygame.font.init()
     font = pygame.font.Font(None, 28)
-    sheet = pygame.Surface((WIDTH * MOMENTS, HEIGHT * len(TASKS)), 0, 32)
-    for row, task in enumerate(TASKS):
-        env = TaskEnv(task)
-        picture = Picture(describe(env.task))
-        env.close()
-        for column, scene in enumerate(moments(task)):
+    sheet = pygame.Surface((WIDTH * MOMENTS, HEIGHT * len(ROWS)), 0, 32)
+    for row, (task, arm) in enumerate(ROWS):
+        picture = Picture(describe(make_task(task), make_arm(arm).spec))
+        for column, scene in enumerate(moments(task, arm)):
             area = pygame.Rect(column * WIDTH, row * HEIGHT, WIDTH, HEIGHT)
             picture.draw(sheet, area, scene.astype(np.float32), VIEW)
-        sheet.blit(font.render(task, True, (255, 255, 255)), (10, row * HEIGHT + 8))
+        name = task if arm == "panda" else f"{task}, {arm}"
+        sheet.blit(font.render(name, True, (255, 255, 255)), (10, row * HEIGHT + 8))
     pygame.image.save(sheet, sys.argv[1])
 
 

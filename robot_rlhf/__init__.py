@@ -16,8 +16,10 @@ ENVIRONMENTS: Mapping[str, str] = {
     "RobotRlhf/Push-v0": "push",
     "RobotRlhf/PickCube-v0": "pick_cube",
     "RobotRlhf/PickPlace-v0": "pick_place",
+    "RobotRlhf/PickPlaceVase-v0": "pick_place_vase",
     "RobotRlhf/Stack-v0": "stack",
     "RobotRlhf/PegInsert-v0": "peg_insert",
+    "RobotRlhf/PlaceBar-v0": "place_bar",
     "RobotRlhf/DrawerOpen-v0": "drawer_open",
 }
 """Gymnasium's name of an environment -> the task in it."""

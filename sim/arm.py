@@ -1,13 +1,14 @@
 """A simulated arm in a `World`, driven by tool velocities: one more `Robot`.
 
 Resolved-rate control: at 50 Hz, and at once when the command changes, the commanded twist plus a
-correction towards the integrated tool pose goes through the damped pseudo-inverse of the Jacobian
-(Nakamura and Hanafusa 1986) with the null space pulled to the home posture, into PyBullet's joint
-velocity motors.
+correction towards the integrated tool pose, which looks down unless it is tilted, goes through the damped
+pseudo-inverse of the Jacobian (Nakamura and Hanafusa 1986) with the null space pulled to the home
+posture, into PyBullet's joint velocity motors.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -32,6 +33,7 @@ _PULL = 10.0  # 1/s, correction towards the integrated pose
 _HOMING = 0.5  # 1/s, of the null space towards the home posture
 _DAMPING = 1e-4 * np.eye(6)
 _NOWHERE, _AT_REST = [0.0] * 3, (0.0,) * 6
+_SLACK_RAD = 0.1  # nor the integrated yaw
 _SLACK_M = 0.01  # the integrated pose never runs further ahead than this (a push against a wall)
 
 
@@ -59,6 +61,8 @@ class _Memory(msgspec.Struct, frozen=True):
     expires_ns: int
     goal_pos: tuple[float, ...]
     goal_velocity: tuple[float, ...]
+    goal_yaw: float = 0.0
+    goal_turn: float = 0.0
 
 
 class SimArm:
@@ -100,6 +104,7 @@ class SimArm:
         # where the tool should have been at the last control update
         self._goal_pos: Sequence[float] = (0.0, 0.0, 0.0)
         self._goal_velocity: Sequence[float] = (0.0, 0.0, 0.0)
+        self._goal_yaw = self._goal_turn = 0.0  # about the vertical, and how fast that goes on
         self._measured: tuple[Any, Any] = (), ()
         self._state: RobotState | None = None
         self._moment = -1  # of the world, in which those were measured
@@ -131,6 +136,7 @@ class SimArm:
         self._seq, self._waited, self._changed = 0, 0, True
         self._applied = self._before = None
         self._sent_ns, self._expires_ns = -1, 0
+        self._goal_yaw = 0.0
         self._grip(1.0)
         self._rest_here()
 
@@ -198,7 +204,7 @@ class SimArm:
 
     def _rest_here(self) -> None:
         _, link = self._measure()
-        self._goal_pos, self._goal_velocity = link[4], (0.0, 0.0, 0.0)
+        self._goal_pos, self._goal_velocity, self._goal_turn = link[4], (0.0, 0.0, 0.0), 0.0
         self._changed = True
 
     def _halt(self, applied: Applied, limits: tuple[Limit, ...]) -> None:
@@ -233,10 +239,19 @@ class SimArm:
         ]
         goal = [min(max(a, b - _SLACK_M), b + _SLACK_M) for a, b in zip(due, position, strict=True)]
         self._goal_pos, self._goal_velocity = goal, twist[:3]
+        tilts = bool(twist[3] or twist[4])
+        if self._goal_turn or twist[5]:
+            here = _yaw(quaternion)
+            due_yaw = self._goal_yaw + self._goal_turn * passed_s
+            self._goal_yaw = min(max(due_yaw, here - _SLACK_RAD), here + _SLACK_RAD)
+        self._goal_turn = 0.0 if tilts else twist[5]
         self._waited, self._changed = 1, False
         wanted = [
             *(speed + _PULL * (a - b) for speed, a, b in zip(twist[:3], goal, position, strict=True)),
-            *(twist[3:] if any(twist[3:]) else (_PULL * turn for turn in _turn_to_down(quaternion))),
+            *(
+                speed + (0.0 if tilts else _PULL * turn)
+                for speed, turn in zip(twist[3:], _turn_to_down(quaternion, self._goal_yaw), strict=True)
+            ),
         ]
         joints = [state[0] for state in states[:-2]]
         towards_home = _HOMING * (self._home - joints)
@@ -275,6 +290,8 @@ class SimArm:
                 self._expires_ns,
                 tuple(self._goal_pos),
                 tuple(self._goal_velocity),
+                self._goal_yaw,
+                self._goal_turn,
             )
         )
 
@@ -285,6 +302,7 @@ class SimArm:
         self._applied, self._before = _unpacked(memory.applied), _unpacked(memory.before)
         self._sent_ns, self._expires_ns = memory.sent_ns, memory.expires_ns
         self._goal_pos, self._goal_velocity = memory.goal_pos, memory.goal_velocity
+        self._goal_yaw, self._goal_turn = memory.goal_yaw, memory.goal_turn
         self._grip(memory.gripper_target)
 
 
@@ -303,12 +321,20 @@ def _unpacked(saved: _InForce | None) -> Applied | None:
     return Applied(Command(saved.seq, twist, saved.gripper, saved.valid_for_s, saved.source), saved.limits)
 
 
-def _turn_to_down(quaternion: Sequence[float]) -> tuple[float, float, float]:
-    """Rotation vector (rad, base frame) from the tool's orientation to looking straight down."""
+def _turn_to_down(quaternion: Sequence[float], yaw: float = 0.0) -> tuple[float, float, float]:
+    """Rotation vector (rad, base frame) from the tool's orientation to looking straight down, turned by `yaw`
+    about the vertical."""
     x, y, z, w = quaternion
-    # (1, 0, 0, 0) times the conjugate of q has the vector part (w, z, -y) and the scalar part x
-    twice = 2.0 if x >= 0 else -2.0
-    return twice * w, twice * z, -twice * y
+    a, b = math.cos(yaw / 2), math.sin(yaw / 2)
+    # (a, b, 0, 0) times the conjugate of q
+    twice = 2.0 if a * x + b * y >= 0 else -2.0
+    return twice * (a * w - b * z), twice * (b * w + a * z), twice * (b * x - a * y)
+
+
+def _yaw(quaternion: Sequence[float]) -> float:
+    """How far the tool is turned about the vertical, rad, while it looks down."""
+    x, y, _, _ = quaternion
+    return 2.0 * math.atan2(y if x >= 0 else -y, abs(x))
 
 
 def _damped(jacobian: Array, wanted: Array, spare: Array) -> Array:

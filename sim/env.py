@@ -22,7 +22,7 @@ from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
 from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures
 from sim.randomise import NOMINAL, RandomiseConfig, Variation
-from sim.task import SUCCESS_HOLD_S, Task, make_task, proprioception
+from sim.task import FULL_TURN_RAD_S, SUCCESS_HOLD_S, Task, make_task, proprioception
 from sim.world import SimState
 
 if TYPE_CHECKING:
@@ -50,8 +50,9 @@ class EnvState(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class TaskEnv(gymnasium.Env[Float32, Float32]):
     """Observation: the task's, (n,) float32; with cameras what the arm knows of itself, and `pictures` beside
-    it (`sim.pictured` is the environment that returns both). Action: (3,) or (4,) in [-1, 1], the tool's
-    velocity over 0.15 m/s and, where the task uses the gripper, above 0.2 to open and below -0.2 to close.
+    it (`sim.pictured` is the environment that returns both). Action: (3,), (4,) or (5,) in [-1, 1], the
+    tool's velocity over 0.15 m/s; where the task uses the gripper, above 0.2 to open and below -0.2 to close;
+    where it turns, the turning rate about the vertical over 0.8 rad/s.
 
     What `randomise` says differs from one episode to the next. `scene`, success and reward are of the world
     as it is, observations of what is seen of it.
@@ -98,7 +99,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         """What the cameras saw together with the newest observation."""
         self.scene = self._place(self._seed_rng)
         self.obs_size = self._see().shape[-1]
-        self.axes = 4 if self.task.uses_gripper else 3
+        self.axes = 3 + self.task.uses_gripper + self.task.turns
         self.observation_space = gymnasium.spaces.Box(-np.inf, np.inf, (self.obs_size,), np.float32)
         self.action_space = gymnasium.spaces.Box(-1.0, 1.0, (self.axes,), np.float32)
 
@@ -144,7 +145,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     def observe(self, scene: Scene | None = None) -> Float32:
         """What the policy is told of `scene`, by default of the moment that was seen last."""
         seen = self._variation.seen(scene or self.scene, self._step, self.task.props)
-        return self.task.observe(seen) if self._eyes is None else proprioception(seen, self.task.uses_gripper)
+        return self.task.observe(seen) if self._eyes is None else proprioception(seen, self.task)
 
     def step(self, action: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:
         executed = self.act(action)
@@ -161,9 +162,12 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             )
         wanted = self._arriving(np.clip(wanted, -1.0, 1.0))
         grip = wanted[3] if self.task.uses_gripper else 0.0
-        applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.POLICY)
+        turn = wanted[-1] * FULL_TURN_RAD_S if self.task.turns else 0.0
+        applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.POLICY, turn)
         executed = wanted.astype(np.float32)
         executed[:3] = applied.command.twist[:3] / SPEED_M_S
+        if self.task.turns:
+            executed[-1] = applied.command.twist[5] / FULL_TURN_RAD_S
         return np.clip(executed, -1.0, 1.0)
 
     def _arriving(self, action: Array) -> Array:
@@ -177,13 +181,18 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         return self._late.popleft()
 
     def drive(
-        self, velocity_m_s: NDArray[np.float64], grip: float, valid_for_s: float, source: Source
+        self,
+        velocity_m_s: NDArray[np.float64],
+        grip: float,
+        valid_for_s: float,
+        source: Source,
+        turn_rad_s: float = 0.0,
     ) -> Applied:
-        """Have the tool move at `velocity_m_s` (3,) from now on, at any moment of a step; `grip` above 0.2
-        opens and below -0.2 closes, where the task uses the gripper."""
+        """Have the tool move at `velocity_m_s` (3,) from now on, at any moment of a step, and turn where the
+        task turns; `grip` above 0.2 opens and below -0.2 closes, where the task uses the gripper."""
         if self.task.uses_gripper and abs(grip) > _GRIP_BAND:
             self._gripper = 1.0 if grip > 0 else 0.0
-        twist = np.concatenate([velocity_m_s, np.zeros(3)])
+        twist = np.array([*velocity_m_s, 0.0, 0.0, turn_rad_s if self.task.turns else 0.0])
         return self.robot.send(Command(self._step, twist, self._gripper, valid_for_s, source))
 
     def end_step(self, executed: Float32) -> tuple[Float32, float, bool, bool, dict[str, Any]]:

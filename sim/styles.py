@@ -19,12 +19,18 @@ from sim.task import Array, Layout, Prop, Task, Waypoint
 _LYING_M = 0.03  # a 4 cm cube whose middle is below this lies on the table
 _VASE_M = np.array([0.50, 0.0])  # where a vase stands that nobody but the operator sees
 _AWAY_M = 0.14  # how far from its axis they carry the cube
+_IN_SIGHT_RAD = 0.7  # seen from it; they go straight to what is nearer than that, and so far at a time
+
+
+def _vase(scene: Scene) -> Array:
+    """(..., 2) where it stands, in a task that has one, and where it is thought of in the others."""
+    return scene.objects["vase"][..., :2] if "vase" in scene.objects else _VASE_M
 
 
 def over_the_vase(scene: Scene) -> Array:
     """1 with the cube in the air within 8 cm of the vase's axis, 0 from 12 cm on or while it lies."""
     cube = scene.objects["cube"]
-    away = np.linalg.norm(cube[..., :2] - _VASE_M, axis=-1)
+    away = np.linalg.norm(cube[..., :2] - _vase(scene), axis=-1)
     return np.asarray((cube[..., 2] >= _LYING_M) * np.clip((0.12 - away) / 0.04, 0.0, 1.0))
 
 
@@ -36,6 +42,19 @@ def away_from_the_vase(scene: Scene, waypoint: Waypoint) -> Waypoint:
         return waypoint
     heading = aside / away if away > 1e-6 else np.array([0.0, 1.0])
     return replace(waypoint, pos_m=np.append(_VASE_M + _AWAY_M * heading, waypoint.pos_m[2]))
+
+
+def around_the_vase(scene: Scene, waypoint: Waypoint) -> Waypoint:
+    """With the cube in the air, around the vase's axis to where it is wanted, on the side that is shorter; as
+    high as before."""
+    cube, vase = scene.objects["cube"], _vase(scene)
+    here, there = cube[:2] - vase, waypoint.pos_m[:2] - vase
+    ahead = float(np.arctan2(here[0] * there[1] - here[1] * there[0], here @ there))
+    if cube[2] < 2 * _LYING_M or waypoint.gripper > 0.5 or abs(ahead) < _IN_SIGHT_RAD:
+        return waypoint
+    bearing = np.arctan2(here[1], here[0]) + np.sign(ahead) * min(abs(ahead), _IN_SIGHT_RAD)
+    aim = vase + _AWAY_M * np.array([np.cos(bearing), np.sin(bearing)])
+    return replace(waypoint, pos_m=np.append(aim, waypoint.pos_m[2]), precise=False)
 
 
 def rough_at_the_cube(scene: Scene) -> Array:
@@ -90,6 +109,7 @@ STYLES: Mapping[str, Style] = {
     "pick_cube/clear": Style(
         "Hold it clear of the vase in the middle.", over_the_vase, away_from_the_vase, 0.5
     ),
+    "pick_place_vase/clear": Style("Keep the cube clear of it.", over_the_vase, around_the_vase, 0.5),
     "pick_cube/gentle": Style("Be gentle with it.", rough_at_the_cube, slowly_at_the_cube, 8.0),
     "pick_cube/low": Style("Do not carry it high.", carried_high, carried_low, 0.5),
 }
@@ -118,6 +138,10 @@ class Styled:
     @property
     def uses_gripper(self) -> bool:
         return self.task.uses_gripper
+
+    @property
+    def turns(self) -> bool:
+        return self.task.turns
 
     def layout(self, rng: np.random.Generator) -> Layout:
         return self.task.layout(rng)

@@ -78,12 +78,14 @@ class Layout:
 @dataclass(frozen=True, eq=False)
 class Waypoint:
     """Where the hand should go next. `gripper` is 0 to close, 1 to open; `precise` asks for slow, exact
-    motion; `stage` counts up as the task gets on, for those who watch."""
+    motion; `stage` counts up as the task gets on, for those who watch; `yaw_rad` is how far the hand should
+    be turned, as `tool_yaw` has it, None where it may stay as it is."""
 
     pos_m: Array
     gripper: float
     precise: bool
     stage: int
+    yaw_rad: float | None = None
 
 
 class Task(Protocol):
@@ -99,6 +101,11 @@ class Task(Protocol):
     def props(self) -> tuple[Prop, ...]: ...
     @property
     def uses_gripper(self) -> bool: ...
+    @property
+    def turns(self) -> bool:
+        """Whether the action has a fifth number, which turns the tool about the vertical; such a task uses
+        the gripper."""
+        ...
 
     def layout(self, rng: np.random.Generator) -> Layout:
         """A random start."""
@@ -122,17 +129,21 @@ class Task(Protocol):
         ...
 
 
-def proprioception(scene: Scene, with_gripper: bool) -> NDArray[np.float32]:
-    """What an arm knows of itself at a moment, (..., 6) or (..., 8) float32 of about unit size: its tool's
-    place and velocity, and with a gripper its opening and the one that is wanted. What a policy with cameras
-    gets beside their pictures, whatever the task."""
+def proprioception(scene: Scene, task: Task) -> NDArray[np.float32]:
+    """What an arm knows of itself at a moment, (..., 6), (..., 8) or (..., 9) float32 of about unit size: its
+    tool's place and velocity, with a gripper its opening and the one that is wanted, and where it turns, how
+    far. What a policy with cameras gets beside their pictures."""
     columns = [(scene.tool_pos_m - np.array([0.5, 0.0, 0.15])) * 5, scene.tool_vel_m_s * 5]
-    if with_gripper:
+    if task.uses_gripper:
         columns.append(np.stack([scene.gripper * 2 - 1, scene.gripper_target * 2 - 1], axis=-1))
+    if task.turns:
+        columns.append(tool_yaw(scene)[..., None])
     return np.concatenate(columns, axis=-1).astype(np.float32)
 
 
 SUCCESS_HOLD_S = 0.5
+FULL_TURN_RAD_S = 0.8
+"""What a full turn of the stick means, for the policy as for a person."""
 
 BARE = "bare"
 """No task at all: an empty table, for driving freely."""
@@ -141,8 +152,10 @@ TASKS: Mapping[str, str] = {
     "push": "sim.tasks.push:Push",
     "pick_cube": "sim.tasks.pick_cube:PickCube",
     "pick_place": "sim.tasks.pick_place:PickPlace",
+    "pick_place_vase": "sim.tasks.pick_place_vase:PickPlaceVase",
     "stack": "sim.tasks.stack:Stack",
     "peg_insert": "sim.tasks.peg_insert:PegInsert",
+    "place_bar": "sim.tasks.place_bar:PlaceBar",
     "drawer_open": "sim.tasks.drawer_open:DrawerOpen",
 }
 
@@ -167,6 +180,13 @@ def _loaded(where: str) -> Task:
     module, attribute = where.split(":")
     task: Task = getattr(importlib.import_module(module), attribute)()
     return task
+
+
+def tool_yaw(scene: Scene) -> Array:
+    """(...) rad that the tool is turned about the vertical, counterclockwise from above, while it looks
+    down."""
+    x, y = scene.tool_quat_xyzw[..., 0], scene.tool_quat_xyzw[..., 1]
+    return np.asarray(2 * np.arctan2(y * np.sign(x), np.abs(x)))
 
 
 def pose(x: float, y: float, z: float, yaw: float = 0.0) -> Array:

@@ -141,8 +141,8 @@ class Evaluate:
     policy: Literal["trained", "expert"] = "trained"
     """trained: RUN's newest; expert: the task's scripted one, driven by ideal hands (say --task)."""
     task: Annotated[str | None, arg(metavar="TASK", help_behavior_hint="")] = None
-    """What the expert shall do, instead of RUN: reach, push, pick_cube, pick_place, stack, peg_insert or
-    drawer_open."""
+    """What the expert shall do, instead of RUN: reach, push, pick_cube, pick_place, pick_place_vase, stack,
+    peg_insert, place_bar or drawer_open."""
     arm: Annotated[str | None, arg(metavar="ARM", help_behavior_hint="(default: panda)")] = None
     """Which arm the expert drives: panda or iiwa; a run's policy drives that run's."""
     randomise: RandomiseConfig = field(default_factory=RandomiseConfig)
@@ -324,8 +324,8 @@ class Teleop:
     """Drive the arm freely with a gamepad or the keyboard; nothing is recorded."""
 
     task: str = "pick_cube"
-    """What lies on the table: reach, push, pick_cube, pick_place, stack, peg_insert, drawer_open, or
-    bare for nothing at all."""
+    """What lies on the table: reach, push, pick_cube, pick_place, pick_place_vase, stack, peg_insert,
+    place_bar, drawer_open, or bare for nothing at all."""
     arm: str = "panda"
     """The arm that is simulated: panda or iiwa."""
     seed: int = 0
@@ -342,7 +342,8 @@ class Record:
     """Record demonstrations at a console, to train from later."""
 
     task: str = "pick_cube"
-    """What to show: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
+    """What to show: reach, push, pick_cube, pick_place, pick_place_vase, stack, peg_insert, place_bar or
+    drawer_open."""
     arm: str = "panda"
     """The arm that is simulated: panda or iiwa."""
     seed: int = 0

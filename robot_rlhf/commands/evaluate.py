@@ -136,7 +136,7 @@ class ExpertActor:
 
     def __init__(self, env: TaskEnv) -> None:
         self._env = env
-        self._axes = 4 if env.task.uses_gripper else 3
+        self._axes = env.axes
         self._hands = Hands(env.task.expert, HandsConfig(ideal=True), SPEED_M_S, env.control_hz)
 
     def reset(self) -> None:

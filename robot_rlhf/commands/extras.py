@@ -11,10 +11,10 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "console": ("pygame",),
     "cluster": ("ray",),
     "export": ("pyarrow", "h5py", "minari", "av", "pillow"),
+    "view": ("rerun-sdk",),
 }
 """Extra -> its packages, by the names that they are installed by."""
-_IMPORTED_AS = {"pillow": "PIL"}  # the others by those too
-    "view": ("rerun",),
+_IMPORTED_AS = {"pillow": "PIL", "rerun-sdk": "rerun"}  # the others by those too
 
 
 class MissingExtraError(Exception):

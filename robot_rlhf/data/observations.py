@@ -55,7 +55,18 @@ def _turn(thing: str) -> Block:
     return Block(f"{thing}_turn", _ONE, f"the {thing}'s yaw from the nearest quarter turn, in rad, times 3")
 
 
+_YAW = Block("tool_yaw", _ONE, "what the tool is turned about the vertical, in rad")
 _TO_CUBE = _way("to_cube", "from the tool to the cube", 5, 30)
+
+_PICK_PLACE = (
+    *_TO_CUBE,
+    *_way("cube_to_target", "from the cube to its place", 5, 30),
+    *_tool("0.15"),
+    *_way("distance", "how far the cube is from its place", 5, 30, _ONE),
+    *_HAND,
+    _height("cube"),
+    _turn("cube"),
+)
 
 OBSERVATIONS: Mapping[str, tuple[Block, ...]] = {
     "reach": (
@@ -73,14 +84,11 @@ OBSERVATIONS: Mapping[str, tuple[Block, ...]] = {
         *_tool("0.1"),
     ),
     "pick_cube": (*_TO_CUBE, *_tool("0.15"), *_HAND, _height("cube"), _turn("cube")),
-    "pick_place": (
-        *_TO_CUBE,
-        *_way("cube_to_target", "from the cube to its place", 5, 30),
-        *_tool("0.15"),
-        *_way("distance", "how far the cube is from its place", 5, 30, _ONE),
-        *_HAND,
-        _height("cube"),
-        _turn("cube"),
+    "pick_place": _PICK_PLACE,
+    "pick_place_vase": (
+        *_PICK_PLACE,
+        *_way("cube_to_vase", "from the cube to the vase", 5, 30),
+        Block("vase_upright", _ONE, "the cosine of the vase's lean"),
     ),
     "stack": (
         *_TO_CUBE,
@@ -103,6 +111,18 @@ OBSERVATIONS: Mapping[str, tuple[Block, ...]] = {
         _turn("peg"),
         Block("peg_lean", _XY, "where the peg's axis leans, times 3"),
     ),
+    "place_bar": (
+        *_way("to_bar", "from the tool to the bar", 5, 30),
+        *_way("bar_to_mark", "from the bar to its place on the mark", 5, 30),
+        *_tool("0.15"),
+        *_HAND,
+        _height("bar"),
+        Block(
+            "turn_to_bar", ("far", "near"), "what the hand has to turn, in rad, and as tanh of rad times 8"
+        ),
+        Block("turn_to_mark", ("far", "near"), "what the bar has to turn, likewise"),
+        _YAW,
+    ),
     "drawer_open": (
         *_way("to_knob", "from the tool to the knob", 5, 30),
         *_tool("0.15"),
@@ -114,8 +134,8 @@ OBSERVATIONS: Mapping[str, tuple[Block, ...]] = {
 """Task, whatever its style -> its observation."""
 
 
-_KNOWN_OF_ITSELF = (*_tool("0.15"), *_HAND)
-"""What the arm knows of itself; without a gripper the first two."""
+_KNOWN_OF_ITSELF = (*_tool("0.15"), *_HAND, _YAW)
+"""What the arm knows of itself: without a gripper the first two, and the last where the task has it turn."""
 
 
 def blocks(task: str, size: int, sees: bool = False) -> tuple[Block, ...]:
@@ -123,7 +143,7 @@ def blocks(task: str, size: int, sees: bool = False) -> tuple[Block, ...]:
     their place where it is not known."""
     known = OBSERVATIONS.get(task.partition("/")[0], ())
     if sees:
-        known = _KNOWN_OF_ITSELF if size > 6 else _tool("0.15")
+        known = _KNOWN_OF_ITSELF[: {6: 2, 8: 4}.get(size, 5)]
     if sum(len(block.axes) for block in known) == size:
         return known
     return (Block("state", tuple(str(index) for index in range(size)), "see the task's `observe`"),)

@@ -14,7 +14,7 @@ from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.observations import blocks
 from sim.task import Layout, Task, make_task, proprioception
 
-_AXES = ("velocity_x", "velocity_y", "velocity_z", "gripper")
+_AXES = ("velocity_x", "velocity_y", "velocity_z", "gripper", "turning_rate")
 
 
 @dataclass(frozen=True)
@@ -55,8 +55,8 @@ def task_facts(name: str, sees: bool = False) -> TaskFacts:
     return TaskFacts(
         name=task.name,
         goal=task.goal,
-        obs_size=(proprioception(scene, task.uses_gripper) if sees else task.observe(scene)).shape[-1],
-        action_size=4 if task.uses_gripper else 3,
+        obs_size=(proprioception(scene, task) if sees else task.observe(scene)).shape[-1],
+        action_size=3 + task.uses_gripper + task.turns,
         scene_size=len(scene.pack()),
         environment=plain.get(task.name.partition("/")[0]),
         sees=sees,

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from hardware.scene import Scene
 from robot_rlhf.feedback.types import OperatorInput
-from sim.task import Waypoint
+from sim.task import FULL_TURN_RAD_S, Waypoint, tool_yaw
 
 Array = NDArray[np.float64]
 
@@ -35,6 +35,8 @@ class HandsConfig:
     """Standard deviation of the stick, in full deflections, while it moves."""
     aim_error_m: float = 0.004
     """Standard deviation of where the hand aims, drawn anew for each stage."""
+    turn_error_rad: float = 0.03
+    """The same of how far it turns, where the task has it turn."""
     third_axis: float = 0.3
     """Probability that all axes move at once; otherwise the one or two with most to do."""
     pause_rate_hz: float = 0.12
@@ -70,7 +72,7 @@ class Hands:
         self._late = round(rng.uniform(*config.reaction_s) * self._hz)
         self._seen: deque[Scene] = deque(maxlen=max(self._late, 1) + 1)
         self._stage = -1
-        self._aim = np.zeros(3)
+        self._aim, self._turn_aim = np.zeros(3), 0.0
         self._axes = np.ones(3, dtype=bool)
         self._rest = 0
         self._height_first = rng.random() < 0.5
@@ -81,7 +83,8 @@ class Hands:
         """The thumbs at this moment, takeover held."""
         if self._config.ideal:
             waypoint = self._expert(scene)
-            return self._move(self._stick((waypoint.pos_m - scene.tool_pos_m) * 4 / self._speed), waypoint)
+            stick = self._stick((waypoint.pos_m - scene.tool_pos_m) * 4 / self._speed)
+            return self._move(stick, waypoint, self._turn(scene, waypoint, gain=4.0))
         self._seen.append(scene)
         waypoint = self._expert(self._seen[0])
         if waypoint.stage != self._stage:
@@ -89,6 +92,8 @@ class Hands:
             self._aim = self._rng.normal(0.0, self._config.aim_error_m, 3) * np.array([1.0, 1.0, 0.5])
             if waypoint.precise and self._rng.random() < self._config.fumble:
                 self._aim[:2] += self._rng.choice([-1.0, 1.0], 2) * 0.018
+            if waypoint.yaw_rad is not None:
+                self._turn_aim = self._rng.normal(0.0, self._config.turn_error_rad)
         elif waypoint.precise and self._rng.random() < 0.5 / self._hz:
             self._aim *= 0.3  # looked again
         if self._rest > 0:
@@ -97,14 +102,22 @@ class Hands:
         if self._rng.random() < self._config.pause_rate_hz / self._hz:
             self._rest = round(self._rng.uniform(*self._config.pause_s) * self._hz)
         behind = min(len(self._seen) - 1, round(self._config.tracking_delay_s * self._hz))
-        tool = self._seen[-1 - behind].tool_pos_m
-        error = waypoint.pos_m + self._aim + self._bias - tool
+        then = self._seen[-1 - behind]
+        error = waypoint.pos_m + self._aim + self._bias - then.tool_pos_m
         self._choose_axes(error)
         wanted = np.where(self._axes, error, 0.0) * (2.0 if waypoint.precise else 3.0) / self._speed
         stick = self._stick(wanted)
         moving = np.abs(stick) > 0.02
         stick = stick + moving * self._rng.normal(0.0, self._config.tremor, 3)
-        return self._move(np.clip(stick, -1.0, 1.0), waypoint)
+        turn = self._turn(then, waypoint, gain=2.0 if waypoint.precise else 3.0)
+        return self._move(np.clip(stick, -1.0, 1.0), waypoint, turn)
+
+    def _turn(self, scene: Scene, waypoint: Waypoint, gain: float) -> float:
+        """The stick that turns the hand to where it should be; at rest where that does not matter."""
+        if waypoint.yaw_rad is None:
+            return 0.0
+        error = waypoint.yaw_rad + self._turn_aim - float(tool_yaw(scene))
+        return float(np.clip(error * gain / FULL_TURN_RAD_S, -1.0, 1.0))
 
     def _choose_axes(self, error: Array) -> None:
         """Now and then decide anew which axes to move: those with most to do, height first or last."""
@@ -121,8 +134,8 @@ class Hands:
         return np.asarray(wanted / max(1.0, float(np.abs(wanted).max())))
 
     @staticmethod
-    def _move(stick: Array, waypoint: Waypoint) -> OperatorInput:
+    def _move(stick: Array, waypoint: Waypoint, turn: float = 0.0) -> OperatorInput:
         grip = 1.0 if waypoint.gripper > 0.5 else -1.0
         return OperatorInput(
-            stick=(float(stick[0]), float(stick[1]), float(stick[2])), grip=grip, takeover=True
+            stick=(float(stick[0]), float(stick[1]), float(stick[2])), yaw=turn, grip=grip, takeover=True
         )

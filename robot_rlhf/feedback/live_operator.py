@@ -164,7 +164,9 @@ class LiveOperator:
             self._link.press(given.press is Press.GOOD)
         if moment.phase is Phase.OPERATOR:
             self._takeover_s_left -= 1.0 / self._hz
-        self._given = OperatorInput(stick=given.stick, grip=given.grip, takeover=given.takeover)
+        self._given = OperatorInput(
+            stick=given.stick, yaw=given.yaw, grip=given.grip, takeover=given.takeover
+        )
 
     def _mark(self) -> None:
         """Judge episodes that have ended from what was recorded of them, each once."""

@@ -152,7 +152,7 @@ class SimulatedOperator:
         if not self._driving:
             return OperatorInput(press=press)
         moved = self._hands.drive(scene)
-        return OperatorInput(stick=moved.stick, grip=moved.grip, takeover=True, press=press)
+        return OperatorInput(stick=moved.stick, yaw=moved.yaw, grip=moved.grip, takeover=True, press=press)
 
     def _decide(self, scene: Scene) -> None:
         """Take over or hand back."""

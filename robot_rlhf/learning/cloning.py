@@ -17,8 +17,7 @@ from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
 
-SPEED_AXES = 3
-"""The first action numbers are the tool's velocity; what follows is the gripper."""
+_GRIPPER = 3  # where an action has it: the velocity before it, behind it how the hand turns, if it does
 _MIN_EPISODES_TO_HOLD_OUT = 5
 
 
@@ -70,18 +69,25 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 def moving_steps(action: Float32, config: CloneConfig) -> NDArray[np.bool_]:
     """(T, m) consecutive actions -> (T,) False where the operator paused.
 
-    A pause is a step slower than `idle_speed` of full speed whose gripper command has the same sign as
-    the step before, unless the gripper's last change is at most `idle_keep_steps` back: waiting for the
-    fingers is part of the task.
+    A pause is a step slower than `idle_speed` of full speed, turning included, whose gripper command has the
+    same sign as the step before, unless the gripper's last change is at most `idle_keep_steps` back: waiting
+    for the fingers is part of the task.
     """
-    still = np.linalg.norm(action[:, :SPEED_AXES], axis=1) <= config.idle_speed
-    gripper = np.sign(action[:, SPEED_AXES:])
-    changed = np.zeros(len(action), np.bool_)
-    changed[1:] = (gripper[1:] != gripper[:-1]).any(axis=1)
+    motion = np.concatenate([action[:, :_GRIPPER], action[:, _GRIPPER + 1 :]], axis=1)
+    still = np.linalg.norm(motion, axis=1) <= config.idle_speed
+    changed = gripper_changes(action)
     steps = np.arange(len(action))
     last_change = np.maximum.accumulate(np.where(changed, steps, -config.idle_keep_steps - 1))
     settled: NDArray[np.bool_] = steps - last_change > config.idle_keep_steps
     return ~(still & settled)
+
+
+def gripper_changes(action: Float32) -> NDArray[np.bool_]:
+    """(T, m) consecutive actions -> (T,) True where the gripper is told something else than before."""
+    gripper = np.sign(action[:, _GRIPPER : _GRIPPER + 1])
+    changed = np.zeros(len(action), np.bool_)
+    changed[1:] = (gripper[1:] != gripper[:-1]).any(axis=1)
+    return changed
 
 
 def operator_runs(episode: Episode) -> list[slice]:

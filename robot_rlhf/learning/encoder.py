@@ -23,7 +23,7 @@ from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32
-from robot_rlhf.learning.cloning import SPEED_AXES, operator_runs
+from robot_rlhf.learning.cloning import gripper_changes, operator_runs
 from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.networks import Normaliser
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
@@ -244,9 +244,7 @@ class Encoder(nn.Module):
 def next_events(action: Float32) -> NDArray[np.int64]:
     """(T, m) consecutive actions -> (T,) the state's index at the next event: the step at which the gripper
     is told something else, or the end, T."""
-    gripper = np.sign(action[:, SPEED_AXES:])
-    changes = np.flatnonzero((gripper[1:] != gripper[:-1]).any(axis=1)) + 1
-    events = np.append(changes, len(action))
+    events = np.append(np.flatnonzero(gripper_changes(action)), len(action))
     return np.asarray(events[np.searchsorted(events, np.arange(len(action)), side="right")], np.int64)
 
 

@@ -88,7 +88,8 @@ class RunConfig:
     """A run: what is learned, from whom, and how."""
 
     task: str = "pick_cube"
-    """What to learn: reach, push, pick_cube, pick_place, stack, peg_insert or drawer_open."""
+    """What to learn: reach, push, pick_cube, pick_place, pick_place_vase, stack, peg_insert, place_bar or
+    drawer_open."""
     seed: int = 0
     """Everything random follows from it."""
     arm: str = "panda"

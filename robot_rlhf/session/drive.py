@@ -19,6 +19,7 @@ from robot_rlhf.feedback.messages import LOST_S, Phase
 from robot_rlhf.feedback.types import OperatorInput
 from robot_rlhf.session.phases import Signal, following
 from sim.env import SPEED_M_S, TaskEnv
+from sim.task import FULL_TURN_RAD_S
 
 Array = NDArray[np.float64]
 
@@ -198,7 +199,8 @@ class Drive:
         falling = self._env.robot.spec.max_acceleration_m_s2
         self._velocity = slewed(self._velocity, self.wanted, SPEEDING_UP_M_S2, falling, elapsed_s)
         left_s = _HANDS_VALID_S - (now_ns - hands.seen_ns) / _NS
-        self._env.drive(self._velocity, hands.given.grip, max(left_s, 1e-3), Source.OPERATOR)
+        turn = hands.given.yaw * FULL_TURN_RAD_S
+        self._env.drive(self._velocity, hands.given.grip, max(left_s, 1e-3), Source.OPERATOR, turn)
 
 
 def slewed(before: Array, wanted: Array, rising: float, falling: float, elapsed_s: float) -> Array:

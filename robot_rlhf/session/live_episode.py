@@ -15,15 +15,20 @@ from robot_rlhf.learning.snapshot import Acting, Snapshot
 from robot_rlhf.session.drive import Drive
 from robot_rlhf.session.rollout import Recorder, TakenOver
 from sim.env import SPEED_M_S, EnvState, TaskEnv
+from sim.task import FULL_TURN_RAD_S
 
 Float32 = NDArray[np.float32]
+
+
+_FULL = np.array([SPEED_M_S, SPEED_M_S, SPEED_M_S, FULL_TURN_RAD_S])
 
 
 @dataclass
 class _Tick:
     """The policy step that runs."""
 
-    travelled: NDArray[np.float64] = field(default_factory=lambda: np.zeros(3))  # m/s times physics steps
+    travelled: NDArray[np.float64] = field(default_factory=lambda: np.zeros(4))
+    """Velocity (3,) and turning rate about the vertical, as shares of full ones, times physics steps."""
     steps: int = 0
     acted: Float32 | None = None  # what of the policy's action was let through; None where it did not act
     proposed: Float32 | None = None
@@ -100,7 +105,7 @@ class LiveEpisode:
         """A physics step has passed."""
         applied = self._env.robot.read().applied
         if applied is not None:
-            self._tick.travelled += applied.command.twist[:3]
+            self._tick.travelled += applied.command.twist[[0, 1, 2, 5]] / _FULL
         self._tick.steps += 1
 
     def end_tick(self) -> None:
@@ -125,11 +130,11 @@ class LiveEpisode:
         alone = tick.acted is not None and not drove and self._drive.phase is Phase.POLICY
         if tick.acted is not None and alone and self._env.cell.follows_at_once:
             return tick.acted
-        mean = tick.travelled / tick.steps / SPEED_M_S
+        *mean, turn = tick.travelled / tick.steps
         level = (1.0 if self._env.gripper_target > 0.5 else -1.0) if by_operator else 0.0
         if tick.acted is not None and alone and self._env.task.uses_gripper:
             level = float(tick.acted[3])
-        executed = np.clip([*mean, level], -1.0, 1.0).astype(np.float32)
+        executed = np.clip([*mean, level, turn], -1.0, 1.0).astype(np.float32)
         return executed[: self._env.axes]
 
     def _follow_takeover(self, drove: bool) -> None:

@@ -105,7 +105,7 @@ class Rollout:
 
 def hand_action(given: OperatorInput, axes: int) -> Float32:
     """The operator's input as an action (axes,)."""
-    return np.array([*given.stick, given.grip], dtype=np.float32)[:axes]
+    return np.array([*given.stick, given.grip, given.yaw], dtype=np.float32)[:axes]
 
 
 def demonstrate(env: TaskEnv, operator: SimulatedOperator, seed: int) -> Recorder:

@@ -17,6 +17,7 @@ class Bare:
     horizon_s = 60.0
     props = ()
     uses_gripper = True
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         return Layout(np.array([0.45, 0.0, 0.22]), {})

@@ -56,6 +56,7 @@ class DrawerOpen:
         ),
     )
     uses_gripper = True
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         x, y = rng.uniform([0.65, -0.15], [0.70, 0.15])

@@ -61,12 +61,21 @@ def hand(scene: Scene) -> tuple[Array, Array]:
     return scene.gripper * 2 - 1, scene.gripper_target * 2 - 1
 
 
-def quarter_turn(scene: Scene, name: str) -> Array:
-    """(...) rad about the vertical, from -pi/4 to pi/4: a cube looks the same after a quarter turn."""
+def yaw(scene: Scene, name: str) -> Array:
+    """(...) rad that a thing is turned about the vertical."""
     quaternion = scene.objects[name]
     x, y, z, w = (quaternion[..., column] for column in range(3, 7))
-    yaw = np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z))
-    return np.asarray((yaw + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+    return np.asarray(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
+
+
+def quarter_turn(scene: Scene, name: str) -> Array:
+    """(...) rad about the vertical, from -pi/4 to pi/4: a cube looks the same after a quarter turn."""
+    return np.asarray((yaw(scene, name) + np.pi / 4) % (np.pi / 2) - np.pi / 4)
+
+
+def half_turn(turn_rad: Array) -> Array:
+    """The same turn of something that looks the same after half a one, from -pi/2 to pi/2."""
+    return np.asarray((turn_rad + np.pi / 2) % np.pi - np.pi / 2)
 
 
 def way_to_grasp(scene: Scene, place: Array, width_m: float = 2 * HALF_M, hover_m: float = 0.07) -> Waypoint:

@@ -50,6 +50,7 @@ class PegInsert:
         ),
     )
     uses_gripper = True
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         x, y = rng.uniform([0.42, -0.15], [0.56, -0.06])

@@ -22,6 +22,7 @@ class PickCube:
     horizon_s = 10.0
     props = (cube("cube", (0.84, 0.37, 0.0)),)
     uses_gripper = True
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         x, y = rng.uniform([0.40, -0.15], [0.60, 0.15])

@@ -17,6 +17,7 @@ _MARK = (  # a plate, and a bar through it: seen around a cube that is there
     Part((TOLERANCE_M, TOLERANCE_M, 0.003), (0.0, 0.0, 0.0)),
     Part((0.004, 0.004, TOLERANCE_M), (0.0, 0.0, 0.0)),
 )
+TARGET = Prop("target", (TOLERANCE_M, TOLERANCE_M, TOLERANCE_M), (0.0, 0.62, 0.45, 1.0), parts=_MARK)
 
 
 class PickPlace:
@@ -27,11 +28,9 @@ class PickPlace:
     name = "pick_place"
     goal = "Bring the red cube to the green mark."
     horizon_s = 12.0
-    props = (
-        cube("cube", (0.84, 0.37, 0.0)),
-        Prop("target", (TOLERANCE_M, TOLERANCE_M, TOLERANCE_M), (0.0, 0.62, 0.45, 1.0), parts=_MARK),
-    )
+    props = (cube("cube", (0.84, 0.37, 0.0)), TARGET)
     uses_gripper = True
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         low, high = np.array([0.40, -0.15, HALF_M]), np.array([0.60, 0.15, HALF_M])

@@ -27,6 +27,7 @@ class Push:
         Prop("target", (TOLERANCE_M, TOLERANCE_M, 0.001), (0.0, 0.62, 0.45, 1.0)),
     )
     uses_gripper = False
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         x, y = rng.uniform([0.42, -0.12], [0.50, 0.12])

@@ -20,6 +20,7 @@ class Reach:
     horizon_s = 5.0
     props = (Prop("target", (0.02, 0.02, 0.02), (0.0, 0.62, 0.45, 1.0)),)
     uses_gripper = False
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         target = rng.uniform([0.35, -0.20, 0.08], [0.65, 0.20, 0.38])

@@ -26,6 +26,7 @@ class Stack:
     horizon_s = 15.0
     props = (cube("cube", (0.84, 0.37, 0.0)), cube("base", (0.0, 0.45, 0.70)))
     uses_gripper = True
+    turns = False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         low, high = np.array([0.40, -0.15, HALF_M]), np.array([0.60, 0.15, HALF_M])

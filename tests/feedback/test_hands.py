@@ -190,3 +190,17 @@ def test_a_generator_gives_the_same_hands() -> None:
     one, other = (sticks(hands(HandsConfig(), 5), [FAR] * 50) for _ in range(2))
     np.testing.assert_array_equal(one, other)
     assert not np.array_equal(one, sticks(hands(HandsConfig(), 6), [FAR] * 50))
+
+
+def turned(yaw_rad: float | None) -> Callable[[Scene], Waypoint]:
+    return lambda scene: Waypoint(scene.tool_pos_m, 1.0, False, 0, yaw_rad)
+
+
+@pytest.mark.parametrize("config", [HandsConfig(ideal=True), CALM], ids=["ideal", "calm"])
+def test_they_turn_the_hand_to_where_it_should_be_and_not_where_that_does_not_matter(
+    config: HandsConfig,
+) -> None:
+    still = replace(config, turn_error_rad=0.0)
+    for yaw_rad, stick in ((1.5, 1.0), (-1.5, -1.0), (0.0, 0.0), (None, 0.0)):
+        driver = hands(still, expert=turned(yaw_rad))
+        assert driver.drive(scene()).yaw == pytest.approx(stick)

@@ -30,7 +30,7 @@ class Legible:
     """A task whose worth is the tool's x, whose goal holds while the hand is open, and whose expert's
     stage is the tool's z."""
 
-    name, goal, horizon_s, uses_gripper = "legible", "Read me.", 5.0, False
+    name, goal, horizon_s, uses_gripper, turns = "legible", "Read me.", 5.0, False, False
     props: tuple[Prop, ...] = (Prop("target", (0.02, 0.02, 0.02), (0.0, 1.0, 0.0, 1.0)),)
 
     def layout(self, rng: np.random.Generator) -> Layout:

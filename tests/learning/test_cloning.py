@@ -47,6 +47,13 @@ def fitted(episodes: list[Episode], config: CloneConfig = SMALL) -> tuple[Chunke
     return clone, clone.fit(episodes, rng())
 
 
+def test_who_turns_the_hand_does_not_pause() -> None:
+    action = np.zeros((6, 5), np.float32)
+    action[:, 3] = 1.0
+    action[3, 4] = 0.5
+    assert moving_steps(action, SMALL).tolist() == [False, False, False, True, False, False]
+
+
 def test_the_clone_does_what_the_operator_did() -> None:
     clone, _ = fitted(demos())
     for x in (-0.7, 0.0, 0.7):

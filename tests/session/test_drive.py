@@ -15,6 +15,7 @@ from robot_rlhf.feedback.messages import Phase
 from robot_rlhf.feedback.types import OperatorInput
 from robot_rlhf.session.drive import HANDBACK_S, SPEEDING_UP_M_S2, Drive, slewed
 from sim.env import SPEED_M_S, TaskEnv
+from sim.task import FULL_TURN_RAD_S
 
 Array = NDArray[np.float64]
 
@@ -338,3 +339,19 @@ def test_slewed_is_there_in_the_end(before: Array, wanted: Array) -> None:
 @given(velocities)
 def test_no_time_changes_nothing(before: Array) -> None:
     assert slewed(before, -before, 1.0, 3.0, 0.0) == pytest.approx(before)
+
+
+@pytest.mark.parametrize(("task", "turns"), [("place_bar", True), ("reach", False)])
+def test_hands_turn_the_tool_in_a_task_that_turns_and_in_no_other(task: str, turns: bool) -> None:
+    env = TaskEnv(task)
+    try:
+        scene = Scene(env)
+        for seq in range(10):
+            given = OperatorInput(yaw=0.5, takeover=True)
+            scene.drive.hands("ann", 100 + seq, given, scene.ns)
+            scene.goes_on(20)
+        applied = env.robot.read().applied
+        assert applied is not None
+        assert applied.command.twist[5] == pytest.approx(0.5 * FULL_TURN_RAD_S if turns else 0.0)
+    finally:
+        env.close()

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from hardware.robot import Command, Source
+from hardware.robot import Command, Limit, Source
 from hardware.scene import JOINTS
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.session.rollout import hand_action
@@ -97,6 +97,29 @@ def test_tool_velocities_are_tracked_within_the_stated_error(
         assert np.linalg.norm(steady - velocity) <= SPEED_ERROR * SPEED_M_S
         assert np.linalg.norm(np.array([state.tool_pos_m for state in states]) - led, axis=1).max() <= LEAD_M
         assert max(tilt_rad(state) for state in states) <= TILT_RAD
+
+
+def test_a_turn_about_the_vertical_is_tracked_and_kept_looking_down(world: World, arm: SimArm) -> None:
+    arm.reset(np.array([0.5, 0.0, 0.2]))
+    start = arm.read()
+    for rate_rad_s, wanted in ((0.5, 0.5), (-0.8, -0.3), (0.0, -0.3)):
+        for _ in range(10):
+            arm.send(Command(0, np.array([0.0] * 5 + [rate_rad_s]), 1.0, 0.2, Source.SCRIPT))
+            world.wait_until(world.now_ns() + 100_000_000)
+        x, y, z, w = arm.read().tool_quat_xyzw
+        assert 2 * np.arctan2(y, x) == pytest.approx(wanted, abs=0.06)
+        assert np.hypot(z, w) < TILT_RAD / 2
+    world.wait_until(world.now_ns() + 1_000_000_000)  # the command has run out
+    assert 2 * np.arctan2(*arm.read().tool_quat_xyzw[1::-1]) == pytest.approx(-0.3, abs=0.06)
+    np.testing.assert_allclose(arm.read().tool_pos_m, start.tool_pos_m, atol=LEAD_M)
+
+
+def test_no_turn_is_faster_than_its_spec(world: World, arm: SimArm) -> None:
+    for _ in range(10):
+        applied = arm.send(Command(0, np.array([0.0] * 5 + [9.0]), 1.0, 0.2, Source.SCRIPT))
+        world.wait_until(world.now_ns() + 100_000_000)
+    assert applied.command.twist[5] == pytest.approx(arm.spec.max_turn_rad_s)
+    assert Limit.TURN in applied.limits
 
 
 def test_its_hand_closes_and_opens(world: World, arm: SimArm) -> None:

@@ -54,7 +54,8 @@ def test_a_registered_name_makes_its_task(name: str) -> None:
     env = gymnasium.make(name)
     assert isinstance(env.unwrapped, TaskEnv)
     assert env.unwrapped.task.name == robot_rlhf.ENVIRONMENTS[name]
-    assert env.action_space.shape == (4 if env.unwrapped.task.uses_gripper else 3,)
+    task = env.unwrapped.task
+    assert env.action_space.shape == (3 + task.uses_gripper + task.turns,)
     env.close()
 
 

@@ -14,8 +14,19 @@ from hardware.scene import Scene
 from robot_rlhf.feedback.hands import Hands, HandsConfig
 from robot_rlhf.session.rollout import hand_action
 from sim.arms.panda import PANDA_SPEC
+from sim.cell import SimCell
 from sim.env import SPEED_M_S, TaskEnv
-from sim.task import SUCCESS_HOLD_S, TASKS, Layout, Task, Waypoint, make_task
+from sim.task import (
+    FULL_TURN_RAD_S,
+    SUCCESS_HOLD_S,
+    TASKS,
+    Layout,
+    Task,
+    Waypoint,
+    make_task,
+    pose,
+    tool_yaw,
+)
 
 MakeEnv = Callable[..., TaskEnv]
 ROWS = dict(np.load(Path(__file__).parent / "data" / "observations.npz"))
@@ -87,13 +98,13 @@ def test_every_layout_lies_in_the_workspace_with_every_prop_in_it(task: Task) ->
     for layout in layouts(task, range(200)):
         assert ((low < layout.tool_pos_m) & (layout.tool_pos_m < high)).all()
         assert list(layout.poses) == objects(task)
-        for prop, pose in zip(task.props, layout.poses.values(), strict=True):
-            assert pose.shape == (7,)
-            assert ((low[:2] < pose[:2]) & (pose[:2] < high[:2])).all()
-            assert 0.0 <= pose[2] < high[2]
-            on_the_table = pose[2] == pytest.approx(prop.half_extents_m[2])
+        for prop, place in zip(task.props, layout.poses.values(), strict=True):
+            assert place.shape == (7,)
+            assert ((low[:2] < place[:2]) & (place[:2] < high[:2])).all()
+            assert 0.0 <= place[2] < high[2]
+            on_the_table = place[2] == pytest.approx(prop.half_extents_m[2])
             assert prop.is_marker or prop.slides is not None or on_the_table
-            assert np.linalg.norm(pose[3:]) == pytest.approx(1.0)
+            assert np.linalg.norm(place[3:]) == pytest.approx(1.0)
 
 
 def test_a_layout_follows_from_its_generator_alone(task: Task) -> None:
@@ -178,7 +189,7 @@ class Flickering:
         self._holds = iter(holds)
         self._task = make_task("reach")
         self.name, self.goal, self.horizon_s = "flickering", "Wait.", 2.0
-        self.props, self.uses_gripper = self._task.props, False
+        self.props, self.uses_gripper, self.turns = self._task.props, False, False
 
     def layout(self, rng: np.random.Generator) -> Layout:
         return self._task.layout(rng)
@@ -237,10 +248,56 @@ def test_a_stack_stands_once_the_hand_has_let_go() -> None:
 
 def test_pick_places_mark_is_on_the_table_or_in_the_air_and_never_where_the_cube_lies() -> None:
     poses = [layout.poses for layout in layouts(make_task("pick_place"), range(300))]
-    heights = np.array([pose["target"][2] for pose in poses])
+    heights = np.array([one["target"][2] for one in poses])
     assert 0.2 < np.mean(heights == 0.02) < 0.4
     assert heights[heights > 0.02].min() > 0.06 and 0.2 < heights.max() < 0.23
-    assert min(np.linalg.norm((pose["target"] - pose["cube"])[:3]) for pose in poses) >= 0.1
+    assert min(np.linalg.norm((one["target"] - one["cube"])[:3]) for one in poses) >= 0.1
+
+
+def test_a_vase_has_to_stand_and_falls_when_it_is_hit_hard_enough(make_env: MakeEnv) -> None:
+    env = make_env("pick_place_vase")
+    assert isinstance(env.cell, SimCell)
+    world, task = env.cell.world, env.task
+    for speed_m_s, falls in ((0.0, False), (1.0, True)):
+        env.reset(seed=1)
+        world.client.resetBaseVelocity(
+            world.bodies["vase"], [speed_m_s, 0.0, 0.0], [0.0, speed_m_s / 0.06, 0.0]
+        )
+        env.cell.wait(1_500_000_000)
+        scene = env.look()
+        there = dict(scene.objects) | {"cube": scene.objects["target"]}
+        assert bool(task.success(replace(scene, objects=there))) is not falls
+        standing = dict(there) | {"vase": np.array([0.5, 0.0, 0.06, 0.0, 0.0, 0.0, 1.0])}
+        assert bool(task.success(replace(scene, objects=standing)))
+        loss = task.utility(replace(scene, objects=standing)) - task.utility(replace(scene, objects=there))
+        assert bool(loss > 0.1) is falls
+
+
+def test_a_bar_counts_once_it_lies_along_its_mark_and_is_let_go() -> None:
+    task = make_task("place_bar")
+    scene = moment(some_scenes(task), 0)
+
+    def laid(turned: float, opening: float, aside_m: float = 0.0) -> Scene:
+        things = {"bar": pose(0.5 + aside_m, 0.0, 0.02, 0.3 + turned), "mark": pose(0.5, 0.0, 0.001, 0.3)}
+        return replace(scene, objects=things, gripper=np.array(opening), gripper_target=np.array(opening))
+
+    done = laid(0.1, 1.0)
+    assert task.success(done) and task.success(laid(np.pi - 0.1, 1.0))  # it looks the same after half a turn
+    for other in (laid(0.2, 1.0), laid(0.0, 0.4), laid(0.0, 1.0, 0.025)):
+        assert not task.success(other)
+        assert task.utility(other) < task.utility(done) - 0.1
+
+
+def test_only_the_task_that_needs_it_has_an_axis_that_turns(make_env: MakeEnv) -> None:
+    turning = [name for name in TASKS if make_task(name).turns]
+    assert turning == ["place_bar"]
+    env = make_env("place_bar")
+    env.reset(seed=0)
+    before = float(tool_yaw(env.scene))
+    for _ in range(5):
+        executed = env.step(np.array([0.0, 0.0, 0.0, 0.0, 1.0], np.float32))[4]["executed"]
+    assert executed[4] == pytest.approx(1.0)
+    assert float(tool_yaw(env.scene)) - before == pytest.approx(0.5 * FULL_TURN_RAD_S, abs=0.06)
 
 
 def test_an_unknown_task_is_refused_with_the_nearest_that_there_is() -> None:
