@@ -113,7 +113,7 @@ def _settings(asked: Import, header: Header, task: TaskFacts) -> RunConfig:
             task=task.name,
             seed=asked.seed,
             operator=asked.operator,
-            arm=header.robot if header.robot in ARMS else base.arm,
+            arm=header.robot if header.robot and header.robot in ARMS else base.arm,
             control_hz=hz,
             reward_model=replace(base.reward_model, control_hz=hz),
             schedule=replace(base.schedule, demonstrations=header.episodes),
