@@ -8,8 +8,9 @@ LeRobot 0.6 wants Python 3.12 and PyBullet has no wheels for it, so the two do n
     python benchmarks/peer_lerobot.py RUN DATASET --peer PEER/bin/python
 
 `LeRobotDataset` opens the dataset and a torch DataLoader goes through it, also in windows of several steps;
-every number that comes out is compared with the run's to the bit, the statistics with the run's to 1e-5 of
-their size, and pictures, which the codec changes, by their error. It exits 1 where anything differs.
+LeRobot's replay buffer takes it in, and its tools delete, split and merge its episodes. Every number that
+comes out is compared with the run's to the bit, the statistics to 1e-5 of their size, and pictures, which the
+codec changes, by their error. It exits 1 where anything differs.
 """
 
 from __future__ import annotations
@@ -72,11 +73,27 @@ def read_by_lerobot(dataset: Path, out: Path) -> None:
         "fps": hz,
         "robot_type": opened.meta.robot_type,
         "cameras": cameras,
+        **worked_on_by_lerobot(opened, out.parent),
         "operators": list(opened.meta.episodes["operator"]),
         "roles": list(opened.meta.episodes["role"]),
     }
     found["facts"] = np.array(json.dumps(facts))
     np.savez(out, **found)  # type: ignore[arg-type]
+
+
+def worked_on_by_lerobot(opened: Any, place: Path) -> dict[str, int]:
+    """What LeRobot's own tools make of the dataset: steps in its replay buffer, episodes without the first,
+    and after all were split and put together again."""
+    from lerobot.datasets.dataset_tools import delete_episodes, merge_datasets, split_dataset
+    from lerobot.rl.buffer import ReplayBuffer
+
+    buffer = ReplayBuffer.from_lerobot_dataset(opened, device="cpu", state_keys=[STATE], use_drq=False)
+    fewer = delete_episodes(opened, [0], output_dir=place / "fewer", repo_id="robot-rlhf/fewer")
+    halves = split_dataset(opened, {"one": 0.5, "two": 0.5}, output_dir=place / "halves")
+    whole = merge_datasets(
+        list(halves.values()), output_repo_id="robot-rlhf/whole", output_dir=place / "whole"
+    )
+    return {"replayed": len(buffer), "fewer": fewer.num_episodes, "merged": whole.num_frames}
 
 
 def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
@@ -129,6 +146,7 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
         found[f"stats/{name}/count"] = np.array([frames])
     found["last_episode"] = parts[STATE][-1]
     facts = {"tasks": [export.task.goal], "episodes": len(export.ids), "frames": frames}
+    facts |= {"replayed": frames, "fewer": len(export.ids) - 1, "merged": frames}
     return found, facts | {"operators": operators, "roles": roles, "fps": config.control_hz}
 
 

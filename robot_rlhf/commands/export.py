@@ -24,8 +24,6 @@ from robot_rlhf.feedback.episode import Episode, Float32
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.run_folder import DATABASE, RunFolder, read_arm, read_config
 
-SIMULATED_ARM = "panda"
-
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
     """What was written, and which reward is in it."""
@@ -57,7 +55,8 @@ def export(asked: Export) -> Exported:
     chosen = stream.plan(
         asked.run,
         control_hz=config.control_hz,
-        robot=SIMULATED_ARM if arm is None else arm.name,
+        robot=config.arm if arm is None else arm.name,
+        simulated=arm is None,
         software=f"robot-rlhf {__version__}",
         which=asked.episodes,
         reward=learned_reward(asked.run),

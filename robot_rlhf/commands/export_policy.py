@@ -11,7 +11,7 @@ from rich.text import Text
 
 from robot_rlhf import __version__
 from robot_rlhf.commands.arguments import ExportPolicy
-from robot_rlhf.commands.export import SIMULATED_ARM, newest_checkpoint
+from robot_rlhf.commands.export import newest_checkpoint
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.data.card import PolicyFacts, Success, card
 from robot_rlhf.data.folders import new_folder, refuse_taken
@@ -127,7 +127,7 @@ def _facts(asked: ExportPolicy, config: RunConfig, summary: Summary | None, path
         )
     return PolicyFacts(
         task=task_facts(config.task),
-        robot=SIMULATED_ARM if arm is None else arm.name,
+        robot=config.arm if arm is None else arm.name,
         control_hz=config.control_hz,
         speed_m_s=SPEED_M_S,
         kind="A clone of the operator." if config.policy == "clone" else kind,

@@ -23,11 +23,12 @@ from robot_rlhf.data.tasks import TaskFacts, listed, task_facts
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Demonstration, Driver, EventFields, Kind, Outcome, derived_id
 from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.environment import environment
 from robot_rlhf.session.presets import live_preset, preset
 from robot_rlhf.session.rollout import noised_replay
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator
-from sim.env import TaskEnv
+from sim.arms.model import ARMS
 
 _NOBODY = "imported"  # who drove, where the dataset does not say
 
@@ -66,9 +67,12 @@ def import_demonstrations(asked: Import) -> Imported:
             run = RunFolder.create(draft, config)
             try:
                 filling = _Filling(run, asked.out.name, task)
-                for one in shown:
-                    filling.add(one)
-                    told()
+                with (
+                    run.store.transaction()
+                ):  # one wait for the disk: nothing of a draft is kept before its end
+                    for one in shown:
+                        filling.add(one)
+                        told()
             finally:
                 run.close()
             filling.close()
@@ -109,6 +113,7 @@ def _settings(asked: Import, header: Header, task: TaskFacts) -> RunConfig:
             task=task.name,
             seed=asked.seed,
             operator=asked.operator,
+            arm=header.robot if header.robot and header.robot in ARMS else base.arm,
             control_hz=hz,
             reward_model=replace(base.reward_model, control_hz=hz),
             schedule=replace(base.schedule, demonstrations=header.episodes),
@@ -125,7 +130,7 @@ class _Filling:
         self._run, self._session, self._task = run, session, task
         config = run.config
         wants = config.reward == "learned" and config.policy == "rl" and not missing("sim")
-        self._env = TaskEnv(config.task, config.control_hz) if wants else None
+        self._env = environment(config) if wants else None
 
     def add(self, shown: Shown) -> None:
         """A demonstration with its events, in one transaction."""

@@ -14,6 +14,7 @@ from robot_rlhf.data.pictures import StoredPictures, stored_cameras
 from robot_rlhf.data.stream import Images, Picture
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.session.run_folder import read_arm, read_config
+from sim.arms.model import ARMS
 from sim.task import Task, make_task
 from sim.viewpoint import VIEWPOINTS
 
@@ -32,8 +33,9 @@ def images_of(
         yield None
         return
     kept = stored_cameras(run, episodes)
-    arm = read_arm(run)
-    drawable = set(VIEWPOINTS) if arm is None or arm.looks == "panda" else set()
+    config, served = read_config(run), read_arm(run)
+    arm = config.arm if served is None else served.looks
+    drawable = set(VIEWPOINTS) if arm in ARMS else set()
     for camera in cameras:
         if camera not in kept | drawable:
             there = ", ".join(sorted(kept | drawable)) or "none"
@@ -41,7 +43,7 @@ def images_of(
     stored = StoredPictures(run)
     with contextlib.ExitStack() as stack:
         drawn = set(cameras) - kept
-        drawing = stack.enter_context(_Drawing(make_task(read_config(run).task), pixels)) if drawn else None
+        drawing = stack.enter_context(_Drawing(make_task(config.task), arm, pixels)) if drawn else None
         sizes = {
             camera: (pixels, pixels) if camera in drawn else stored.size(episodes[0], camera)
             for camera in dict.fromkeys(cameras)
@@ -58,12 +60,12 @@ def images_of(
 class _Drawing(contextlib.AbstractContextManager["_Drawing"]):
     """Draws scenes, from any viewpoint, in one world of its own."""
 
-    def __init__(self, task: Task, pixels: int) -> None:
+    def __init__(self, task: Task, arm: str, pixels: int) -> None:
         need("export of drawn pictures", "sim")
         from sim.camera import Camera
 
         try:
-            self._camera = Camera(task, pixels, pixels)
+            self._camera = Camera(task, pixels, pixels, arm)
         except ValueError as error:
             raise DataError(str(error)) from error
 

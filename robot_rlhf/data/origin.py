@@ -51,14 +51,16 @@ class Known(msgspec.Struct, frozen=True):
 
     task: str | None = None
     control_hz: float | None = None
+    robot: str | None = None
 
 
 def known(found: dict[str, Any]) -> Known:
     """Out of what `Origin.as_json` wrote, or anything else."""
-    task, hz = found.get("task"), found.get("control_hz")
+    task, hz, robot = found.get("task"), found.get("control_hz"), found.get("robot")
     return Known(
         task if isinstance(task, str) else None,
         float(hz) if isinstance(hz, (int, float)) and not isinstance(hz, bool) else None,
+        robot if isinstance(robot, str) else None,
     )
 
 

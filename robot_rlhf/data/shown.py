@@ -24,10 +24,11 @@ class Part(msgspec.Struct, frozen=True):
 
 
 class Header(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What a dataset says of itself, where it does: the task, steps a second, what an observation is made of
-    in this order, and the size of an action."""
+    """What a dataset says of itself, where it does: the task, the arm, steps a second, what an observation is
+    made of in this order, and the size of an action."""
 
     task: str | None
+    robot: str | None
     control_hz: float | None
     obs: tuple[Part, ...]
     action_size: int

@@ -149,7 +149,8 @@ class Record:
 class Export:
     """What is exported of the run at `path`: episodes `ids`, in this order.
 
-    `marks` and `operators` are by episode id; `robot` is the arm's name, `cameras` what its policy sees with.
+    `marks` and `operators` are by episode id; `robot` is the arm's name, which may be `simulated` here, and
+    `cameras` what its policy sees with.
     """
 
     path: Path
@@ -164,11 +165,14 @@ class Export:
     reward: Reward = field(default_factory=Reward)
     images: Images | None = None
     cameras: tuple[str, ...] = ()
+    simulated: bool = True
 
     @property
     def environment(self) -> tuple[str, dict[str, Any]]:
         """What makes the environment anew whose observations these are: an entry point and its arguments."""
         arguments: dict[str, Any] = {"task": self.task.name, "control_hz": self.control_hz}
+        if self.simulated:
+            arguments["arm"] = self.robot
         if self.cameras:
             arguments["cameras"] = list(self.cameras)
         if self.images is None or set(self.images.cameras) != set(self.cameras):
@@ -206,6 +210,7 @@ def plan(
     reward: Reward | None = None,
     images: Images | None = None,
     cameras: tuple[str, ...] = (),
+    simulated: bool = True,
 ) -> Export:
     """What goes out of the run at `path`, as one moment's view of it, also while it is written to. With
     `cameras` to its policy, its observations are what the arm knows of itself.
@@ -241,6 +246,7 @@ def plan(
         reward=reward or Reward(),
         images=images,
         cameras=cameras,
+        simulated=simulated,
     )
 
 

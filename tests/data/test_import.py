@@ -83,6 +83,15 @@ def test_they_make_a_run(format: str, exported: Exported, made_run: Path, tmp_pa
     assert marks == {0: True, 1: True, 2: False}
 
 
+def test_the_arm_is_that_of_the_dataset(planned: Callable[..., Export], tmp_path: Path) -> None:
+    export = planned(robot="iiwa")
+    assert export.environment == ("sim.env:TaskEnv", {"task": "reach", "control_hz": 10.0, "arm": "iiwa"})
+    writer("robomimic")(export, tmp_path / "out", lambda record: None)
+    words = ["--format", "robomimic", "--out", str(tmp_path / "new")]
+    assert cli.main(["import", str(tmp_path / "out"), *words]) == 0
+    assert read_config(tmp_path / "new").arm == "iiwa"
+
+
 TINY = """
 threads = 1
 [schedule]

@@ -51,6 +51,7 @@ def read_lerobot(path: Path) -> Iterator[Message]:
     hz = info.get("fps")
     yield Header(
         task=origin.task,
+        robot=origin.robot,
         control_hz=float(hz) if isinstance(hz, (int, float)) else None,
         obs=(Part(layout.STATE, sizes[layout.STATE]),),
         action_size=sizes[layout.ACTION],

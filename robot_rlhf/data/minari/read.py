@@ -48,6 +48,7 @@ def read_minari(path: Path) -> Iterator[Message]:
         origin = known(parsed(metadata.get(ORIGIN)))
         yield Header(
             task=origin.task,
+            robot=origin.robot,
             control_hz=origin.control_hz or _rate(metadata),
             obs=parts,
             action_size=hdf5.width(first, "actions"),

@@ -41,6 +41,7 @@ def read_robomimic(path: Path) -> Iterator[Message]:
         hz = origin.control_hz or (kwargs.get("control_freq") if isinstance(kwargs, dict) else None)
         yield Header(
             task=origin.task,
+            robot=origin.robot,
             control_hz=float(hz) if isinstance(hz, (int, float)) else None,
             obs=parts,
             action_size=hdf5.width(first, "actions"),
