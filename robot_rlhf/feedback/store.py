@@ -174,14 +174,18 @@ class Store:
             for camera, blob in seen.items():
                 self._run("INSERT INTO pictures VALUES (?, ?, ?)", (episode.id, camera, blob))
 
-    def add_packed_episode(self, row: Row, judged: tuple[bytes, bool] | None) -> None:
-        """Store the values of `store_codec.EPISODE_COLUMNS`, which the caller has found to be sound, with the
-        task's own judgement. An episode that is there stays as it is."""
+    def add_packed_episode(
+        self, row: Row, judged: tuple[bytes, bool] | None, pictures: Mapping[str, bytes]
+    ) -> None:
+        """Store the values of `store_codec.EPISODE_COLUMNS`, with the task's own judgement and what cameras
+        saw, all as they are stored and found to be sound. An episode that is there stays as it is."""
         with self.transaction():
             marks = ", ".join("?" * len(row))
             self._run(f"INSERT OR IGNORE INTO episodes ({codec.EPISODE_COLUMNS}) VALUES ({marks})", row)
             if judged is not None:
                 self._run("INSERT OR IGNORE INTO truth VALUES (?, ?, ?)", (row[0], *judged))
+            for camera, data in pictures.items():
+                self._run("INSERT OR IGNORE INTO pictures VALUES (?, ?, ?)", (row[0], camera, data))
 
     def next_episode_id(self) -> int:
         """The id for the next episode. Never one that feedback or booked time already speaks about:

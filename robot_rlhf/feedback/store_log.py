@@ -58,11 +58,20 @@ class Judged(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     success: bool
 
 
+class Seen(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What a camera saw of an episode, as `store_codec.pictures_bytes` has it."""
+
+    episode: int
+    camera: str
+    pictures: bytes
+
+
 class Rows(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Rows of a store; episodes as `store_codec.encode_episode` packs them."""
 
     episodes: tuple[bytes, ...] = ()
     truths: tuple[Judged, ...] = ()
+    seen: tuple[Seen, ...] = ()
     queries: tuple[Query, ...] = ()
     events: tuple[StoredEvent, ...] = ()
     booked: tuple[Booked, ...] = ()
@@ -127,7 +136,7 @@ class StoreLog:
 
     def _filled(self, room: int) -> Batch | None:
         at = self._position
-        chosen, packed = [], []
+        chosen, packed, seen = [], [], list[Seen]()
         for id in sorted(self._lacking):
             if room <= 0:
                 break
@@ -135,7 +144,9 @@ class StoreLog:
             data = codec.packed(row)
             chosen.append(id)
             packed.append(data)
-            room -= len(data)
+            pictures = list(self._seen(id))
+            seen += pictures
+            room -= len(data) + sum(len(one.pictures) for one in pictures)
         queries, events, booked = [], [], []
         if room > 0:
             rows, room = self._after("id, payload", "queries", at.queries, room)
@@ -160,6 +171,7 @@ class StoreLog:
         rows_ = Rows(
             episodes=tuple(packed),
             truths=tuple(self._judged(chosen)),
+            seen=tuple(seen),
             queries=tuple(queries),
             events=tuple(events),
             booked=tuple(booked),
@@ -201,6 +213,13 @@ class StoreLog:
         self._lacking |= fresh
         self._highest = highest
 
+    def _seen(self, episode: int) -> Iterator[Seen]:
+        for camera in self._store.cameras(episode):
+            ((data,),) = self._store.execute(
+                "SELECT frames FROM pictures WHERE episode = ? AND camera = ?", (episode, camera)
+            )
+            yield Seen(episode=episode, camera=camera, pictures=data)
+
     def _judged(self, ids: Sequence[int]) -> Iterator[Judged]:
         for some in _portions(ids) if self._truths else ():
             marks = ",".join("?" * len(some))
@@ -224,9 +243,10 @@ def take_in(store: Store, rows: Rows, renumber: Renumber = lambda id: id) -> boo
         takes_back = any(_takes_back(store, event) for event in events)  # of what was there before
         judged = {one.episode: (one.task_reward, one.success) for one in rows.truths}
         for data in rows.episodes:
-            codec.decode_episode(data)  # StoreError where it is none
-            row = codec.unpacked(data)
-            store.add_packed_episode((renumber(row[0]), *row[1:]), judged.get(row[0]))
+            count = codec.decode_episode(data).length + 1  # StoreError where it is none
+            id, *rest = codec.unpacked(data)
+            pictures = {one.camera: _sound(one, count) for one in rows.seen if one.episode == id}
+            store.add_packed_episode((renumber(id), *rest), judged.get(id), pictures)
         for query in rows.queries:
             store.add_query(renumbered_query(query, renumber))
         store.add_many(events)
@@ -236,6 +256,12 @@ def take_in(store: Store, rows: Rows, renumber: Renumber = lambda id: id) -> boo
         for key, value in rows.notes.items():
             store.set_meta(key, value)
     return takes_back
+
+
+def _sound(seen: Seen, count: int) -> bytes:
+    """What a camera saw; StoreError unless it is `count` pictures."""
+    frames = codec.pictures_from_bytes(seen.pictures, seen.episode, seen.camera, count)
+    return codec.pictures_bytes(frames, seen.episode, seen.camera, count)
 
 
 def _takes_back(store: Store, event: StoredEvent) -> bool:

@@ -89,7 +89,8 @@ def far_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory)
     serving.start()
     try:
         learner = ["--learner", serving.address, "--learner-key", str(serving.key)]
-        words = (*finished_run.words, "--live", "--schedule.demonstrations", "1", "--out", str(run), *learner)
+        less = ["--schedule.demonstrations", "1", "--schedule.no-compare-with-cloning"]
+        words = (*finished_run.words, "--live", *less, "--out", str(run), *learner)
         session = subprocess.Popen(
             [sys.executable, "-m", "robot_rlhf.cli", *words, "--json"],
             env=ENVIRONMENT,
@@ -102,7 +103,7 @@ def far_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory)
             time.sleep(0.02)
         serving.end(signal.SIGKILL)
         serving.start()
-        out, err = session.communicate(timeout=240)
+        out, err = session.communicate(timeout=400)
         done = subprocess.CompletedProcess(words, session.returncode, out, err)
         said = serving.end(signal.SIGINT)
         assert serving.process is not None

@@ -6,14 +6,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from robot_rlhf.feedback import store_codec as codec
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store import Store, StoreError
-from robot_rlhf.feedback.store_log import Position, Rows, StoreLog, renumbered, take_in
+from robot_rlhf.feedback.store_log import Position, Rows, Seen, StoreLog, renumbered, take_in
 from robot_rlhf.feedback.types import (
     Choice,
     Demonstration,
@@ -28,6 +30,7 @@ from robot_rlhf.feedback.types import (
 )
 
 MakeEpisode = Callable[..., Episode]
+JPEG = b"\xff\xd8 a picture \xff\xd9"
 FIELDS: dict[str, Any] = {"operator": "ada", "session": "s", "time_ns": 5}
 EVENTS = (
     Outcome(id="o", **FIELDS, episode=1, success=True),
@@ -60,10 +63,11 @@ class Followed:
         self.position = Position()
         assert self.log.begin(Position(), ())
 
-    def add(self, *ids: int, role: Role = Role.ONLINE) -> None:
+    def add(self, *ids: int, role: Role = Role.ONLINE, cameras: tuple[str, ...] = ()) -> None:
         for id in ids:
             episode = self.make(id, steps=6, role=role)
-            self.source.add_episode(episode, (np.ones(6, np.float32), True))
+            pictures = {camera: [JPEG] * 7 for camera in cameras}
+            self.source.add_episode(episode, (np.ones(6, np.float32), True), pictures)
 
     def follow(self, max_bytes: int = 1 << 20, most: int = 1_000) -> int:
         """Take in what is lacking; returns in how many parts."""
@@ -83,7 +87,7 @@ class Followed:
         return self.log.begin(self.position, self.target.episode_steps().keys())
 
     def is_same(self) -> bool:
-        tables = ("episodes", "feedback", "queries", "operator_time")
+        tables = ("episodes", "pictures", "feedback", "queries", "operator_time")
         return all(
             self.source.execute(f"SELECT * FROM {one} ORDER BY 1")
             == self.target.execute(f"SELECT * FROM {one} ORDER BY 1")
@@ -133,6 +137,25 @@ def test_it_comes_in_parts_that_are_no_larger_than_they_must_be(followed: Follow
     fill(followed)
     assert followed.follow(max_bytes=1) >= 5
     assert followed.is_same()
+
+
+def test_what_cameras_saw_comes_with_its_episode(followed: Followed) -> None:
+    followed.add(0, cameras=("front", "wrist"))
+    followed.add(1)
+    assert followed.follow(max_bytes=1) == 2
+    assert followed.is_same()
+    assert followed.target.pictures(0, "wrist") == (JPEG,) * 7
+
+
+def test_pictures_that_are_none_are_refused_with_their_episode(followed: Followed) -> None:
+    followed.add(0)
+    batch = followed.log.next(1 << 20)
+    assert batch is not None
+    for camera, data in (("wrist", b"none"), ("../wrist", codec.pictures_bytes([JPEG] * 7, 0, "wrist", 7))):
+        seen = Seen(episode=0, camera=camera, pictures=data)
+        with pytest.raises(StoreError, match="camera"):
+            take_in(followed.target, msgspec.structs.replace(batch.rows, seen=(seen,)))
+    assert followed.target.episode_steps() == {}
 
 
 def test_rows_come_again_until_they_are_acknowledged(followed: Followed) -> None:
