@@ -45,7 +45,7 @@ def test_the_numbers_move_with_what_they_are_named_after(name: str) -> None:
             assert [facts.obs_names[place] for place in changed] == block.names
 
 
-@pytest.mark.parametrize("name", ["reach", "pick_cube"])
+@pytest.mark.parametrize("name", ["reach", "pick_cube", "place_bar"])
 def test_with_cameras_an_observation_is_what_the_arm_knows_of_itself(name: str) -> None:
     facts = task_facts(name, sees=True)
     env = TaskEnv(name, cameras=["front"], camera_px=32)
