@@ -133,11 +133,15 @@ def _connected(workers: int | None, address: str) -> Iterator[Any]:
     if ray.is_initialized():
         yield ray
         return
-    quiet = {"log_to_driver": False, "logging_level": "ERROR"}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
     folder = None if address else tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # its sockets want short names
     try:
         if folder is not None:
-            own = {"num_cpus": workers, "object_store_memory": _STORE_BYTES, "include_dashboard": False}
+            own: dict[str, Any] = {
+                "num_cpus": workers,
+                "object_store_memory": _STORE_BYTES,
+                "include_dashboard": False,
+            }
             ray.init(address="local", _temp_dir=folder, **own, **quiet)
         else:
             _try(address)

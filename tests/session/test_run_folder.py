@@ -47,7 +47,7 @@ def changed(name: str, value: Any) -> Iterator[Any]:
     elif isinstance(value, float):
         yield from (value * 0.93, value * 1.07, value + 1e-5)
     elif isinstance(value, tuple):
-        yield tuple(one * 1.5 for one in value)
+        yield tuple(one + 1 if isinstance(one, int) else one * 1.5 for one in value)
     elif value is None:
         yield 0.75
     elif name in WORDS:
