@@ -104,7 +104,12 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
 
     config = read_config(run)
     export = stream.plan(
-        run, control_hz=config.control_hz, robot="panda", software="", reward=learned_reward(run)
+        run,
+        control_hz=config.control_hz,
+        robot="",
+        software="",
+        reward=learned_reward(run),
+        cameras=config.camera_names,
     )
     parts: dict[str, list[NDArray[Any]]] = {}
     operators, roles, frames = [], [], 0
@@ -180,7 +185,13 @@ def picture_errors(
     errors = {}
     for key, shape in cameras.items():
         camera = key.removeprefix("observation.images.")
-        export = stream.plan(run, control_hz=read_config(run).control_hz, robot="", software="")
+        export = stream.plan(
+            run,
+            control_hz=read_config(run).control_hz,
+            robot="",
+            software="",
+            cameras=read_config(run).camera_names,
+        )
         found, row = [], 0
         with images_of(run, export.ids, (camera,), shape[0]) as images:
             assert images is not None

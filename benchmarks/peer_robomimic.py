@@ -66,8 +66,15 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, int]]:
     from robot_rlhf.data import stream
     from robot_rlhf.session.run_folder import read_config
 
-    hz = read_config(run).control_hz
-    export = stream.plan(run, control_hz=hz, robot="", software="", reward=learned_reward(run))
+    config = read_config(run)
+    export = stream.plan(
+        run,
+        control_hz=config.control_hz,
+        robot="",
+        software="",
+        reward=learned_reward(run),
+        cameras=config.camera_names,
+    )
     parts: dict[str, list[NDArray[Any]]] = {}
     steps = dict.fromkeys(MASKS, 0)
     for record in export.records():

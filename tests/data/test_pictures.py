@@ -75,6 +75,16 @@ def test_a_video_has_a_frame_a_step_at_its_time(planned: Planned, untold: Untold
     assert 0 <= stats["min"][0][0][0] <= stats["max"][0][0][0] <= 1
 
 
+def test_small_pictures_have_a_video_too(planned: Planned, untold: Untold, tmp_path: Path) -> None:
+    def small(episode: Episode, camera: str) -> Iterator[Picture]:
+        return (picture[:32, :32] for picture in frames(episode, camera))
+
+    export_lerobot(planned(images=Images({"front": (32, 32)}, small)), tmp_path / "out", untold)
+    assert len(video(tmp_path / "out")) == 44
+    info = json.loads((tmp_path / "out/meta/info.json").read_text())
+    assert info["features"][KEY]["info"]["video.codec"] == "h264"
+
+
 def test_a_full_video_is_followed_by_another(
     planned: Planned, untold: Untold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,8 +141,8 @@ def test_pictures_that_are_not_as_promised_are_refused(
 
 
 def test_a_video_of_odd_or_tiny_pictures_is_refused(planned: Planned, untold: Untold, tmp_path: Path) -> None:
-    for size in ((SIDE, SIDE + 1), (32, 32)):
-        with pytest.raises(DataError, match="sides must be even and 64 pixels at least"):
+    for size in ((SIDE, SIDE + 1), (8, 8)):
+        with pytest.raises(DataError, match="sides must be even and 16 pixels at least"):
             export_lerobot(planned(images=Images({"front": size}, frames)), tmp_path / "out", untold)
 
 

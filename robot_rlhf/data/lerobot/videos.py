@@ -18,7 +18,9 @@ from robot_rlhf.feedback.episode import Episode
 
 CODEC, PIXELS = "libsvtav1", "yuv420p"  # LeRobot's own, with its settings
 _OPTIONS = {"g": "2", "crf": "30", "preset": "12"}
-_LEAST_PIXELS = 64
+SMALL_CODEC, _SMALL_OPTIONS = "libx264", {"g": "2", "crf": "20"}
+"""For pictures that the other does not take."""
+_LEAST_PIXELS, _AV1_PIXELS = 16, 64
 os.environ.setdefault("SVT_LOG", "1")  # the encoder speaks of errors alone
 _SEEN_EVERY, _PIXEL_EVERY = 10, 4  # of pictures and of their pixels, for the statistics
 
@@ -32,6 +34,7 @@ class _Video:
         self.seen = 0
         self._folder, self._hz = folder, hz
         self.height, self.width = size
+        self.is_small = min(size) < _AV1_PIXELS
         if min(size) < _LEAST_PIXELS or self.height % 2 or self.width % 2:
             raise DataError(
                 f"pictures of {camera} are {self.width} x {self.height}: a video's sides must be even and "
@@ -47,7 +50,11 @@ class _Video:
         path = self._folder / self.place.of(VIDEO, video_key=self.key)
         path.parent.mkdir(parents=True, exist_ok=True)
         self._container = av.open(str(path), "w")
-        self._stream = self._container.add_stream(CODEC, rate=self._hz, options=_OPTIONS)
+        self._stream = self._container.add_stream(
+            SMALL_CODEC if self.is_small else CODEC,
+            rate=self._hz,
+            options=_SMALL_OPTIONS if self.is_small else _OPTIONS,
+        )
         self._stream.height, self._stream.width = self.height, self.width
         self._stream.pix_fmt = PIXELS
         self.frames = self._bytes = 0
@@ -135,7 +142,7 @@ class Videos:
                 "info": {
                     "video.height": video.height,
                     "video.width": video.width,
-                    "video.codec": "av1",
+                    "video.codec": "h264" if video.is_small else "av1",
                     "video.pix_fmt": PIXELS,
                     "video.fps": int(rate) if rate == int(rate) else rate,
                     "video.channels": 3,
