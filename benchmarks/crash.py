@@ -27,7 +27,7 @@ from benchmarks.killed.files import Backup, Migration
 from benchmarks.killed.live import Live
 from benchmarks.killed.lockstep import Lockstep
 
-SHARES = {"lockstep": 0.45, "live": 0.25, "served": 0.05, "migration": 0.15, "backup": 0.10}
+SHARES = {"lockstep": 0.45, "live": 0.15, "served": 0.05, "migration": 0.20, "backup": 0.15}
 
 
 class Outcomes(msgspec.Struct, kw_only=True):

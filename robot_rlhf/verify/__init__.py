@@ -48,11 +48,12 @@ def verify(run: Path) -> Iterator[Finding]:
 def _contents(run: Path, connection: sqlite3.Connection, config: RunConfig | None) -> Iterator[Finding]:
     path = run / DATABASE
     steps = episodes.steps_by_episode(connection)
+    cameras = () if config is None else config.camera_names
     checks: list[Callable[[], Iterable[Finding]]] = [
         lambda: database.notes(connection, config),
         lambda: episodes.episodes(connection),
         lambda: episodes.truths(connection, steps),
-        lambda: episodes.pictures(connection, steps),
+        lambda: episodes.pictures(connection, steps, cameras),
         lambda: feedback.queries(connection, steps),
         lambda: feedback.events(connection, steps),
         lambda: feedback.undone(connection),

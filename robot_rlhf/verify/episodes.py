@@ -75,8 +75,11 @@ def truths(connection: sqlite3.Connection, steps: dict[int, int]) -> Iterator[Fi
             yield Finding(DATABASE, f"{where} has success {success!r}, expected 0 or 1")
 
 
-def pictures(connection: sqlite3.Connection, steps: dict[int, int]) -> Iterator[Finding]:
-    """That there is a whole picture by each camera for every observation."""
+def pictures(
+    connection: sqlite3.Connection, steps: dict[int, int], cameras: tuple[str, ...]
+) -> Iterator[Finding]:
+    """That there is a whole picture for every observation, by each camera that there is one by, and of every
+    episode by the `cameras` that the policy learns from."""
     if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'pictures'").fetchall():
         return  # a file of version 1
     for id, camera, data in connection.execute("SELECT episode, camera, frames FROM pictures"):
@@ -86,3 +89,10 @@ def pictures(connection: sqlite3.Connection, steps: dict[int, int]) -> Iterator[
             codec.pictures_from_bytes(data, id, str(camera), steps[id] + 1)
         except StoreError as error:
             yield Finding(DATABASE, str(error))
+    for camera in cameras:
+        lacking = connection.execute(
+            "SELECT id FROM episodes WHERE id NOT IN (SELECT episode FROM pictures WHERE camera = ?)",
+            (camera,),
+        )
+        for (id,) in lacking:
+            yield Finding(DATABASE, f"episode {id} has no pictures by {camera!r}, which config.toml asks for")

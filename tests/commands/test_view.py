@@ -15,8 +15,8 @@ from robot_rlhf.commands import extras
 def test_what_is_not_installed_is_named(
     run_copy: Path, refused: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(extras, "is_installed", lambda package: package != "rerun")
-    assert 'view needs rerun, not installed here: pip install "robot-rlhf[sim,view]"' in refused(
+    monkeypatch.setattr(extras, "is_installed", lambda package: package != "rerun-sdk")
+    assert 'view needs rerun-sdk, not installed here: pip install "robot-rlhf[sim,view]"' in refused(
         "view", str(run_copy)
     )
 

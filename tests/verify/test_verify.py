@@ -117,6 +117,11 @@ def pictures_of_another_length(run: Path) -> None:
         connection.execute("INSERT INTO pictures VALUES (1, 'front', x'90')")
 
 
+def asks_for_a_camera(run: Path) -> None:
+    config = run / "config.toml"
+    config.write_text(config.read_text().replace('cameras = ""', 'cameras = "wrist"'))
+
+
 def a_press_after_the_end(run: Path) -> None:
     with Store.open(run / "run.db") as store:
         store.add_feedback(
@@ -174,6 +179,7 @@ def test_a_run_that_has_ended_is_sound_and_left_as_it_was(
         (sql("UPDATE truth SET success = 2 WHERE episode = 0"), "run.db", "success 2"),
         (sql("DELETE FROM episodes WHERE id = 0"), "run.db", "of truth points at a row of episodes"),
         (pictures_of_another_length, "run.db", "camera 'front', are damaged in the store: 0 pictures"),
+        (asks_for_a_camera, "run.db", "episode 0 has no pictures by 'wrist', which config.toml asks for"),
         (sql("DELETE FROM feedback WHERE seq = 2"), "run.db", "jumps from place 1 to 3"),
         (payload("outcomes", '"success"', '"sucess"'), "run.db", "a feedback event is damaged"),
         (sql("UPDATE feedback SET operator = 'eve' WHERE seq = 1"), "run.db", "its column operator is 'eve'"),
