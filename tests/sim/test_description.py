@@ -24,9 +24,9 @@ BASE = pose(0.0, 0.0, 0.0)
 @pytest.mark.parametrize("task", TASKS)
 @pytest.mark.parametrize("arm", ARMS)
 def test_every_task_has_a_description_of_bounded_size(task: str, arm: str) -> None:
-    start, spec = time.perf_counter(), make_arm(arm).spec
+    start, spec = time.process_time(), make_arm(arm).spec
     made = describe(make_task(task), spec)
-    assert time.perf_counter() - start < 2.0  # measured: 0.1 s
+    assert time.process_time() - start < 2.0  # measured: 0.1 s
     encoded = msgspec.msgpack.encode(made)
     assert len(encoded) < 100_000
     assert msgspec.msgpack.decode(encoded, type=SceneDescription, strict=True) == made

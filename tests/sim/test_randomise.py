@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sim.cell import SimCell
 from sim.env import EnvState, TaskEnv
 from sim.randomise import NOMINAL, RandomiseConfig
-from sim.task import TASKS, make_task
+from sim.task import make_task
 from sim.vector import vector_env
 
 MakeEnv = Callable[..., TaskEnv]
@@ -74,7 +74,7 @@ def test_mass_friction_and_size_are_those_of_the_draw_within_what_was_asked(make
     assert len(set(bodies)) == 6
 
 
-@pytest.mark.parametrize("task", sorted(TASKS))
+@pytest.mark.parametrize("task", ["reach", "stack", "drawer_open"])  # no thing, several, one that slides
 def test_the_same_seed_is_the_same_episode_whatever_was_before(task: str, make_env: MakeEnv) -> None:
     much = replace(MUCH, size=0.05)
     fresh, used = make_env(task, randomise=much), make_env(task, randomise=much)
