@@ -7,7 +7,8 @@ from dataclasses import replace
 from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
-_SEEING_DEMONSTRATIONS = 30
+_SEEING_DEMONSTRATIONS = {"reach": 60}  # which lasts 2 s each, and shows one place only
+_SEEING_OTHERWISE = 30
 
 
 def preset(task: str) -> RunConfig:
@@ -28,7 +29,8 @@ def preset(task: str) -> RunConfig:
 def with_cameras(config: RunConfig) -> RunConfig:
     """The same for a policy that sees: things are found in pictures from more demonstrations than it takes to
     imitate what is told of them."""
-    return replace(config, schedule=replace(config.schedule, demonstrations=_SEEING_DEMONSTRATIONS))
+    shown = _SEEING_DEMONSTRATIONS.get(config.task.partition("/")[0], _SEEING_OTHERWISE)
+    return replace(config, schedule=replace(config.schedule, demonstrations=shown))
 
 
 def live_preset(task: str) -> RunConfig:
