@@ -53,6 +53,15 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
     return report
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown() -> Generator[None, None, None]:
+    """The drivers of real arms make the thread that asks them a real-time one. It must not stay so: what the
+    next tests start would be real-time too, and a busy loop among it leaves nobody else a core."""
+    yield
+    if sys.platform == "linux" and os.sched_getscheduler(0) != os.SCHED_OTHER:
+        os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
+
+
 _TINY = """
 --threads 1 --schedule.demonstrations 2 --schedule.alternatives 1 --schedule.episodes 2
 --schedule.warmup-episodes 1 --schedule.episodes-per-fit 1 --schedule.pairs-first 2
