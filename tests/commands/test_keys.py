@@ -30,7 +30,9 @@ def test_the_list_has_everybody_and_says_who_is_revoked(tmp_path: Path) -> None:
 
 def test_words_that_make_no_sense_are_named_and_leave_no_trace(tmp_path: Path) -> None:
     keys = tmp_path / "keys"
-    with pytest.raises(SecurityError, match="the role is 'king': it must be observer, policy, operator or"):
+    with pytest.raises(
+        SecurityError, match="the role is 'king': it must be observer, policy, operator, maintainer or"
+    ):
         make_key(keys, "ann", "king")
     with pytest.raises(SecurityError, match=r"the name is '\.\./ann'"):
         make_key(keys, "../ann", "operator")

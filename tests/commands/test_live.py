@@ -285,7 +285,7 @@ def test_a_record_for_another_task_leaves_the_run_alone(run_copy: Path, refused:
 
 def test_a_run_without_episodes_cannot_be_labelled(here: Path, refused: Refused) -> None:
     RunFolder.create(here / "run", preset("reach")).close()
-    assert "no episodes yet" in refused("label", "run", "--no-window")
+    assert "no episodes that can be looked at" in refused("label", "run", "--no-window")
 
 
 # -- keys -----------------------------------------------------------------------------------------------

@@ -59,5 +59,6 @@ def test_the_numbers_of_the_purposes_stay_what_they_are() -> None:
         "EVALUATION": 10,
         "CHUNKED": 11,
         "EXPLORE": 12,
+        "ENCODER": 13,
     }
     assert seed_of(7, Purpose.START, 3) == 889441382
