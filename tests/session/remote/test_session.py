@@ -299,17 +299,8 @@ def test_a_run_that_ends_there_is_whole_here(far: Far) -> None:
     far.machine.start()
     line = RemoteLearnerLink(far.machine.address, None, Whose(far.room.path, run), said.append)
     line.stand(lm.Begin())
-    heard: list[lm.FromLearner] = []
-    sent_up = far.mirror / "checkpoints" / "step-00000007.safetensors"
-
-    def there() -> bool:
-        if (message := line.receive()) is not None:
-            heard.append(message)
-        return sent_up.exists()
-
-    far.room.until(there)
-    assert sent_up.read_bytes() == (far.machine.folder / "policy.safetensors").read_bytes()
     line.stand(lm.Finish())
+    heard: list[lm.FromLearner] = []
 
     def ended() -> bool:
         message = line.receive()
@@ -321,6 +312,8 @@ def test_a_run_that_ends_there_is_whole_here(far: Far) -> None:
     assert heard[-1] == lm.Ended(report=str(far.room.path / "report.html"))
     for name in ("summary.json", "report.html", "metrics.jsonl"):
         assert (far.room.path / name).read_bytes() == (far.mirror / name).read_bytes()
+    sent_up = far.mirror / "checkpoints" / "step-00000007.safetensors"
+    assert sent_up.read_bytes() == (far.machine.folder / "policy.safetensors").read_bytes()
     assert far.agrees()
     list(line.close())
     assert said == []
