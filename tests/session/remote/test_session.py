@@ -274,16 +274,23 @@ def try_learner_briefly(address: str) -> bool:
         return try_learner(address, None)
 
 
+def left(far: Far) -> Path:
+    """Have the session leave, if it has not; returns the checkpoint that it has then."""
+    saved = far.room.path / "checkpoints" / "step-00000007.safetensors"
+    if not saved.exists():
+        far.record()
+        far.room.until(far.agrees)
+        session = far.room.live
+        for message in far.line.close():
+            session._hear_learner(message)
+        far.room.settled()
+    return saved
+
+
 def test_a_session_that_leaves_has_its_learner_save_and_takes_the_checkpoint_home(
     far: Far,
 ) -> None:
-    far.record()
-    far.room.until(far.agrees)
-    session = far.room.live
-    for message in far.line.close():
-        session._hear_learner(message)
-    far.room.settled()
-    saved = far.room.path / "checkpoints" / "step-00000007.safetensors"
+    saved = left(far)
     assert saved.read_bytes() == (far.machine.folder / "policy.safetensors").read_bytes()
     with Store.open_readonly(far.room.path / DATABASE) as store:
         assert [saved.step for saved in store.latest_checkpoints()] == [7]
@@ -292,6 +299,7 @@ def test_a_session_that_leaves_has_its_learner_save_and_takes_the_checkpoint_hom
 def test_a_run_that_ends_there_is_whole_here(far: Far) -> None:
     """The session is another one, as when a run is resumed, and the learner's machine is another one too: the
     checkpoint goes there first."""
+    left(far)
     said: list[str] = []
     run = far.mirror.name.removeprefix("run-")
     far.machine.kill()
