@@ -19,7 +19,11 @@ def checkpoints(run: Path, connection: sqlite3.Connection, config: RunConfig | N
     names = list(dict.fromkeys(str(path) for (path,) in rows))
     there = [name for name in names if (run / name).is_file()]
     for name in names:
-        if name not in there:
+        if name in there:
+            continue
+        if names[0] in there:  # as where a backup was made while it was dropped
+            yield Finding(name, "it is not there, nor needed: there is a newer one", harmless=True)
+        else:
             what = "it is not there"
             yield Finding(name, f"{what}, an older one is gone on with" if there else what)
     for name in there:

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from robot_rlhf import cli
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Evaluation, Outcome, Preference, Segment, Undo
-from robot_rlhf.session.run_folder import RunError
+from robot_rlhf.session.run_folder import RunError, RunFolder
 from robot_rlhf.verify import Finding, verify
 from robot_rlhf.verify.finding import capped
 
@@ -226,6 +226,17 @@ def test_what_a_kill_leaves_is_named_and_harmless(run_copy: Path) -> None:
     found = list(verify(run_copy))
     assert all(one.harmless for one in found)
     assert [one.what.partition(" ")[0] for one in found] == ["feedback", "operator", "line"]
+
+
+def test_an_older_checkpoint_is_not_needed_where_the_newest_is_there(run_copy: Path) -> None:
+    older = newest(run_copy)
+    with contextlib.closing(RunFolder.open(run_copy)) as run:
+        fresh = run.new_checkpoint(10_000)
+        shutil.copyfile(older, fresh)
+        run.keep(10_000, fresh)
+    older.unlink()
+    (only,) = verify(run_copy)
+    assert only.where.endswith(older.name) and only.harmless
 
 
 def test_it_may_be_worked_on_meanwhile(run_copy: Path) -> None:
