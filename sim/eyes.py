@@ -1,7 +1,7 @@
 """What a policy sees through cameras: small pictures of the scene as it is, drawn within the control step.
 
 They show the low-polygon look that consoles draw, not the arm's own meshes: at 64 pixels a picture takes 2 ms
-instead of 80 and shows the same. `sim.camera` draws fine ones of stored scenes, for people.
+instead of 50 and shows the same. `sim.camera` draws fine ones of stored scenes, for people.
 """
 
 from __future__ import annotations
