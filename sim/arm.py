@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -32,7 +32,7 @@ _EVERY = 4  # physics steps between two control updates
 _PULL = 10.0  # 1/s, correction towards the integrated pose
 _HOMING = 0.5  # 1/s, of the null space towards the home posture
 _DAMPING = 1e-4 * np.eye(6)
-_NOWHERE, _AT_REST = [0.0] * 3, (0.0,) * 6
+_AT_REST = (0.0,) * 6
 _SLACK_RAD = 0.1  # nor the integrated yaw
 _SLACK_M = 0.01  # the integrated pose never runs further ahead than this (a push against a wall)
 
@@ -65,6 +65,17 @@ class _Memory(msgspec.Struct, frozen=True):
     goal_turn: float = 0.0
 
 
+class _Moment(NamedTuple):
+    """What PyBullet says of the arm at a moment."""
+
+    joints: Any
+    """(position, speed, ...) of each, the fingers last."""
+    tool_pos_m: tuple[float, ...]
+    tool_quat_xyzw: tuple[float, ...]
+    velocity_m_s: tuple[float, ...]
+    turning_rad_s: tuple[float, ...]
+
+
 class SimArm:
     """One of `sim.arms`. Construct it before `World.seal`."""
 
@@ -74,8 +85,8 @@ class SimArm:
         self._model, self._spec = model, model.spec
         self._home = np.array(model.home_rad)
         self._fastest = model.spec.joint_speed_limit_rad_s.tolist()
-        loaded = model.load(self._client, pybullet.URDF_ENABLE_CACHED_GRAPHICS_SHAPES)
-        self.body, self._tool = loaded.body, loaded.tool
+        loaded = model.load_merged(self._client, pybullet.URDF_ENABLE_CACHED_GRAPHICS_SHAPES)
+        self.body, self._link, self._on_link = loaded.body, loaded.tool, loaded.tool_on_link
         self._joints, self._fingers = loaded.joints, loaded.fingers
         self._all_joints = (*self._joints, *self._fingers)
         for finger in self._fingers:
@@ -105,7 +116,7 @@ class SimArm:
         self._goal_pos: Sequence[float] = (0.0, 0.0, 0.0)
         self._goal_velocity: Sequence[float] = (0.0, 0.0, 0.0)
         self._goal_yaw = self._goal_turn = 0.0  # about the vertical, and how fast that goes on
-        self._measured: tuple[Any, Any] = (), ()
+        self._measured = _Moment((), (), (), (), ())
         self._state: RobotState | None = None
         self._moment = -1  # of the world, in which those were measured
         # bound once: a client looks every name up anew
@@ -125,8 +136,8 @@ class SimArm:
         self._set_joints(joints)
         if tool_pos_m is not None:
             for _ in range(20):
-                _, link = self._measure()
-                error = np.array([*(tool_pos_m - link[4]), *_turn_to_down(link[5])])
+                here = self._measure()
+                error = np.array([*(tool_pos_m - here.tool_pos_m), *_turn_to_down(here.tool_quat_xyzw)])
                 joints = joints + _damped(self._jacobian(joints.tolist()), error, np.zeros(len(joints)))
                 self._set_joints(joints)
                 if np.abs(error).max() < 1e-5:
@@ -151,19 +162,19 @@ class SimArm:
 
     def read(self) -> RobotState:
         """The state at this moment; the same object until time moves or something else is applied."""
-        states, link = self._measure()
+        here = self._measure()
         if self._state is None:
             self._seq += 1
-            *arm, left, right = states
+            *arm, left, right = here.joints
             opening = (left[0] + right[0]) / (2 * self._model.finger_open_m)
             self._state = RobotState(
                 seq=self._seq,
                 time_ns=self._world.now_ns(),
                 joint_pos_rad=np.array([state[0] for state in arm]),
                 joint_vel_rad_s=np.array([state[1] for state in arm]),
-                tool_pos_m=np.array(link[4]),
-                tool_quat_xyzw=np.array(link[5]),
-                tool_twist=np.array(link[6] + link[7]),
+                tool_pos_m=np.array(here.tool_pos_m),
+                tool_quat_xyzw=np.array(here.tool_quat_xyzw),
+                tool_twist=np.array(here.velocity_m_s + here.turning_rad_s),
                 gripper=min(max(opening, 0.0), 1.0),
                 applied=self._applied,
             )
@@ -172,13 +183,17 @@ class SimArm:
             self._state = replace(self._state, seq=self._seq, applied=self._applied)
         return self._state
 
-    def _measure(self) -> tuple[Any, Any]:
-        """PyBullet's state of each joint and of the tool's link, asked for once a moment."""
+    def _measure(self) -> _Moment:
+        """Asked of PyBullet once a moment."""
         if self._moment != self._world.moment:
-            tool = self._link_state(
-                self.body, self._tool, computeLinkVelocity=True, computeForwardKinematics=True
+            centre, _, _, _, *link, (vx, vy, vz), turning = self._link_state(
+                self.body, self._link, computeLinkVelocity=True, computeForwardKinematics=True
             )
-            self._measured = self._joint_states(self.body, self._all_joints), tool
+            tool, quaternion = pybullet.multiplyTransforms(*link, *self._on_link)
+            (wx, wy, wz), (x, y, z) = turning, [a - b for a, b in zip(tool, centre, strict=True)]
+            velocity = vx + wy * z - wz * y, vy + wz * x - wx * z, vz + wx * y - wy * x
+            joints = self._joint_states(self.body, self._all_joints)
+            self._measured = _Moment(joints, tool, quaternion, velocity, turning)
             self._moment, self._state = self._world.moment, None
         return self._measured
 
@@ -203,8 +218,8 @@ class SimArm:
         self._rest_here()
 
     def _rest_here(self) -> None:
-        _, link = self._measure()
-        self._goal_pos, self._goal_velocity, self._goal_turn = link[4], (0.0, 0.0, 0.0), 0.0
+        self._goal_pos, self._goal_velocity = self._measure().tool_pos_m, (0.0, 0.0, 0.0)
+        self._goal_turn = 0.0
         self._changed = True
 
     def _halt(self, applied: Applied, limits: tuple[Limit, ...]) -> None:
@@ -220,15 +235,16 @@ class SimArm:
     def _jacobian(self, joints: list[float]) -> Array:
         """(6, joints), of the tool's velocity and turning rate."""
         posture, still = [*joints, 0.0, 0.0], [0.0] * len(self._all_joints)
-        linear, angular = self._bullet_jacobian(self.body, self._tool, _NOWHERE, posture, still, still)
+        linear, angular = self._bullet_jacobian(
+            self.body, self._link, self._on_link[0], posture, still, still
+        )
         return np.array(linear + angular)[:, :-2]
 
     def _control(self) -> None:
         if self._waited < _EVERY and not self._changed:
             self._waited += 1
             return
-        states, link = self._measure()
-        position, quaternion = link[4], link[5]
+        states, position, quaternion, _, _ = self._measure()
         applied = self._applied
         if applied is not None and self._world.now_ns() >= self._expires_ns and applied.command.twist.any():
             self._halt(applied, (Limit.EXPIRED,))

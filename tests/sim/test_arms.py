@@ -195,3 +195,33 @@ def test_an_unknown_arm_is_refused_with_the_nearest_that_there_is() -> None:
 def test_a_urdf_that_does_not_fit_is_named(world: World, change: dict[str, object], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         replace(make_arm("iiwa"), **change).load(world.client)  # type: ignore[arg-type]
+
+
+def test_merged_it_is_where_it_is_link_by_link(model: ArmModel, arm: SimArm, world: World) -> None:
+    with closing(World()) as other:
+        whole, rng = model.load(other.client), np.random.default_rng(0)
+        for _ in range(5):
+            joints, speeds = arm._home + rng.uniform(-0.3, 0.3, 7), rng.uniform(-1.0, 1.0, 7)
+            arm._set_joints(joints)
+            for client, body, indices in (
+                (world.client, arm.body, arm._joints),
+                (other.client, whole.body, whole.joints),
+            ):
+                for index, angle, speed in zip(indices, joints.tolist(), speeds.tolist(), strict=True):
+                    client.resetJointState(body, index, angle, speed)
+            state = arm.read()
+            tool = other.client.getLinkState(
+                whole.body, whole.tool, computeLinkVelocity=True, computeForwardKinematics=True
+            )
+            assert np.abs(state.tool_pos_m - tool[4]).max() < 1e-6
+            assert 1.0 - abs(float(state.tool_quat_xyzw @ tool[5])) < 1e-6
+            assert np.abs(state.tool_twist - np.array(tool[6] + tool[7])).max() < 1e-6
+            assert np.abs(arm._jacobian(joints.tolist()) @ speeds - state.tool_twist).max() < 1e-6
+            places = []
+            for client, body, finger in (
+                (world.client, arm.body, arm._fingers[0]),
+                (other.client, whole.body, whole.fingers[0]),
+            ):
+                client.resetJointState(body, finger, 0.02)
+                places.append(client.getLinkState(body, finger, computeForwardKinematics=True)[4])
+            assert np.abs(np.subtract(*places)).max() < 1e-6

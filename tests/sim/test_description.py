@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from hardware.appearance import Kinematics, SceneDescription
-from sim.arm import SimArm
 from sim.arms.model import ARMS, make_arm
 from sim.arms.panda import PANDA, PANDA_SPEC
 from sim.description import describe, hull
@@ -105,9 +104,12 @@ def test_meshes_are_closed_and_face_outwards() -> None:
 def test_meshes_lie_where_pybullet_has_its_shapes() -> None:
     made = describe(make_task("reach"))
     world = World()
-    arm = SimArm(world)
-    joints = np.array([state[0] for state in world.client.getJointStates(arm.body, range(7))])
-    poses = Kinematics(made.links).poses(joints, 1.0, BASE)
+    arm = PANDA.load(world.client)
+    for joint, angle in zip(arm.joints, PANDA.home_rad, strict=True):
+        world.client.resetJointState(arm.body, joint, angle)
+    for finger in arm.fingers:
+        world.client.resetJointState(arm.body, finger, PANDA.finger_open_m)
+    poses = Kinematics(made.links).poses(np.array(PANDA.home_rad), 1.0, BASE)
     world.client.performCollisionDetection()
     for mesh in made.meshes:
         points = mesh.vertices_m()
