@@ -14,7 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from hardware.robot import Applied, Command, Limit, RobotSpec, RobotState, Vector, vector
+from hardware.robot import Applied, Command, Limit, RobotSpec, RobotState, vector
+
+Three = list[float]
 
 _ROUNDING = 1e-9  # relative; what lies within it of a limit is not cut again
 
@@ -42,32 +44,35 @@ def limit(
     """
     if not 0.0 < dt_s < math.inf:
         raise ValueError(f"dt_s is {dt_s}: it must be positive and finite")
-    before = vector(state.tool_twist, 6, "tool_twist") if previous is None else previous.command.twist
-    slowest, fastest = _axis_speeds(vector(state.tool_pos_m, 3, "tool_pos_m"), spec, dt_s)
+    measured = vector(state.tool_pos_m, 3, "tool_pos_m").tolist()
+    before = (
+        vector(state.tool_twist, 6, "tool_twist") if previous is None else previous.command.twist
+    ).tolist()
+    walls = _axis_speeds(measured, spec, dt_s)
     acceleration = spec.max_acceleration_m_s2
     turn_acceleration = acceleration * spec.max_turn_rad_s / spec.max_speed_m_s
 
-    asked, asked_turn = command.twist[:3], command.twist[3:]
-    speed_cut = _shorten(asked, spec.max_speed_m_s)
-    turn_cut = _shorten(asked_turn, spec.max_turn_rad_s)
-    wall_cut = _between(slowest, speed_cut, fastest)
-    velocity_before = _between(slowest, _shorten(before[:3], spec.max_speed_m_s), fastest)
+    asked = command.twist.tolist()
+    speed_cut = _shorten(asked[:3], spec.max_speed_m_s)
+    turn_cut = _shorten(asked[3:], spec.max_turn_rad_s)
+    wall_cut = _between(speed_cut, walls)
+    velocity_before = _between(_shorten(before[:3], spec.max_speed_m_s), walls)
     turn_before = _shorten(before[3:], spec.max_turn_rad_s)
-    velocity = _between(slowest, _approach(velocity_before, wall_cut, acceleration * dt_s), fastest)
+    velocity = _between(_approach(velocity_before, wall_cut, acceleration * dt_s), walls)
     turn = _approach(turn_before, turn_cut, turn_acceleration * dt_s)
     gripper = command.gripper if spec.gripper else 0.0
 
-    acted = {
-        Limit.SPEED: speed_cut is not asked,
-        Limit.TURN: turn_cut is not asked_turn,
-        Limit.WORKSPACE: (wall_cut != speed_cut).any(),
-        Limit.ACCELERATION: (velocity != wall_cut).any() or (turn != turn_cut).any(),
-        Limit.GRIPPER: gripper != command.gripper,
-    }
-    limits = tuple(name for name, did in acted.items() if did)
+    acted = (
+        (Limit.SPEED, speed_cut != asked[:3]),
+        (Limit.TURN, turn_cut != asked[3:]),
+        (Limit.WORKSPACE, wall_cut != speed_cut),
+        (Limit.ACCELERATION, velocity != wall_cut or turn != turn_cut),
+        (Limit.GRIPPER, gripper != command.gripper),
+    )
+    limits = tuple(name for name, did in acted if did)
     if not limits:
         return Applied(command)
-    return Applied(replace(command, twist=np.concatenate([velocity, turn]), gripper=gripper), limits)
+    return Applied(replace(command, twist=np.array(velocity + turn), gripper=gripper), limits)
 
 
 def expire(state: RobotState, previous: Applied, spec: RobotSpec, dt_s: float) -> Applied:
@@ -80,30 +85,41 @@ def expire(state: RobotState, previous: Applied, spec: RobotSpec, dt_s: float) -
     return Applied(halted.command, (Limit.EXPIRED, *halted.limits))
 
 
-def _axis_speeds(tool_pos_m: Vector, spec: RobotSpec, dt_s: float) -> tuple[Vector, Vector]:
+# Lists of three numbers below: numpy takes several times as long for so few.
+
+
+def _axis_speeds(tool_pos_m: Three, spec: RobotSpec, dt_s: float) -> list[tuple[float, float]]:
     """The least (<= 0) and greatest (>= 0) velocity of each axis that still stops before the wall.
 
     v solves v * dt + v^2 / (2 * a) = d: a control period's travel and then the braking distance fill
     the room d, so that braking from one period to the next never takes more than a.
     """
-    room_m = np.maximum([tool_pos_m - spec.workspace_low_m, spec.workspace_high_m - tool_pos_m], 0.0)
-    speed = 2.0 * room_m / (dt_s + np.sqrt(dt_s**2 + 2.0 * room_m / spec.max_acceleration_m_s2))
-    return -speed[0], speed[1]
+
+    def greatest(room_m: float) -> float:
+        room_m = max(room_m, 0.0)
+        return 2.0 * room_m / (dt_s + math.sqrt(dt_s**2 + 2.0 * room_m / spec.max_acceleration_m_s2))
+
+    low, high = spec.workspace_low_m.tolist(), spec.workspace_high_m.tolist()
+    return [
+        (-greatest(at - least), greatest(most - at))
+        for at, least, most in zip(tool_pos_m, low, high, strict=True)
+    ]
 
 
-def _between(low: Vector, wanted: Vector, high: Vector) -> Vector:
-    """As `np.clip`, several times as fast on three numbers."""
-    return np.minimum(np.maximum(wanted, low), high)
+def _between(wanted: Three, walls: list[tuple[float, float]]) -> Three:
+    return [min(max(one, low), high) for one, (low, high) in zip(wanted, walls, strict=True)]
 
 
-def _shorten(wanted: Vector, longest: float) -> Vector:
+def _shorten(wanted: Three, longest: float) -> Three:
     """`wanted`, or where it is longer than `longest` the vector of that length in its direction."""
-    length = math.hypot(*wanted.tolist())
-    return wanted if length <= longest * (1.0 + _ROUNDING) else wanted * (longest / length)
+    length = math.hypot(*wanted)
+    return wanted if length <= longest * (1.0 + _ROUNDING) else [one * (longest / length) for one in wanted]
 
 
-def _approach(before: Vector, wanted: Vector, step: float) -> Vector:
+def _approach(before: Three, wanted: Three, step: float) -> Three:
     """`wanted` if it lies within `step` of `before`, otherwise the point `step` closer to it."""
-    change = wanted - before
-    distance = math.hypot(*change.tolist())
-    return wanted if distance <= step * (1.0 + _ROUNDING) else before + change * (step / distance)
+    change = [a - b for a, b in zip(wanted, before, strict=True)]
+    distance = math.hypot(*change)
+    if distance <= step * (1.0 + _ROUNDING):
+        return wanted
+    return [b + c * (step / distance) for b, c in zip(before, change, strict=True)]

@@ -160,7 +160,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             raise ValueError(
                 f"action {wanted.tolist()}: expected {self.action_space.shape} finite numbers in [-1, 1]"
             )
-        wanted = self._arriving(np.clip(wanted, -1.0, 1.0))
+        wanted = self._arriving(np.minimum(np.maximum(wanted, -1.0), 1.0))  # a third of `clip`'s time
         grip = wanted[3] if self.task.uses_gripper else 0.0
         turn = wanted[-1] * FULL_TURN_RAD_S if self.task.turns else 0.0
         applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.POLICY, turn)
@@ -168,7 +168,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         executed[:3] = applied.command.twist[:3] / SPEED_M_S
         if self.task.turns:
             executed[-1] = applied.command.twist[5] / FULL_TURN_RAD_S
-        return np.clip(executed, -1.0, 1.0)
+        return np.minimum(np.maximum(executed, -1.0), 1.0)
 
     def _arriving(self, action: Array) -> Array:
         """What reaches the arm as `action` is sent: one that was sent before where they come late; first of
