@@ -1,10 +1,10 @@
 """Gradient updates of SAC a second: ours, Stable-Baselines3's (PyTorch) and sbx's (JAX), interleaved.
 
 One update is critics, actor, temperature and targets, on a batch of 256 from a replay of 10,000 transitions
-with 24 numbers of state and 4 of action, two critics, two layers of 256. Ours and sbx's have LayerNorm in
-the critics as both recommend it; Stable-Baselines3's have none. Beside them stands how fast the machine
-multiplies matrices, and which share of its time an update would take at that rate: the floor below which
-no implementation gets.
+with 24 numbers of state and 4 of action, two critics, two layers of 256. Everybody has the same networks,
+with LayerNorm after every layer; Stable-Baselines3 has no switch for it, so it is put into what builds its
+networks. Beside that the peers as they come, without it, and how fast the machine multiplies matrices: which
+share of its time an update would take at that rate, the floor below which no implementation gets.
 
     pip install -c constraints.txt -e ".[sim,learn,bench,bench-jax]"      # without bench-jax, no sbx
     python benchmarks/update_speed.py --json update_speed.json [--cores 1] [--repeats 7]
@@ -13,6 +13,8 @@ no implementation gets.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import functools
 import itertools
 import json
 import os
@@ -20,10 +22,11 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 STATE, ACTION, HIDDEN, LAYERS, CRITICS, BATCH = 24, 4, 256, 2, 2, 256
 TRANSITIONS = 10_000
@@ -152,10 +155,25 @@ def peer(algorithm: Any, data: dict[str, Any], **policy: object) -> Callable[[],
     return lambda: agent.train(gradient_steps=UPDATES, batch_size=BATCH)
 
 
+@contextlib.contextmanager
+def normed() -> Iterator[None]:
+    """Stable-Baselines3 makes networks with LayerNorm meanwhile, as ours are."""
+    from stable_baselines3.common import policies
+    from stable_baselines3.common.torch_layers import create_mlp
+    from stable_baselines3.sac import policies as sac_policies
+    from torch import nn
+
+    made = functools.partial(create_mlp, post_linear_modules=[nn.LayerNorm])
+    with mock.patch.object(policies, "create_mlp", made), mock.patch.object(sac_policies, "create_mlp", made):
+        yield
+
+
 def contestants(sb3: Any) -> dict[str, Callable[[], object]]:
     """Who is compared, by name; sbx where it is installed."""
     data = arrays()
-    found = {"ours": ours(data), "sb3": peer(sb3, data)}
+    found = {"ours": ours(data), "sb3_plain": peer(sb3, data)}
+    with normed():
+        found["sb3"] = peer(sb3, data)
     try:
         import sbx
     except ModuleNotFoundError:
@@ -203,6 +221,7 @@ def main() -> None:
         "sb3": round(median["sb3"], 1),
         "sbx": round(median["sbx"], 1) if "sbx" in median else None,
         "gemm_fraction": round(floor_s * median["ours"], 3),
+        "sb3_without_layer_norm": round(median["sb3_plain"], 1),
         "sbx_without_layer_norm": round(median["sbx_plain"], 1) if "sbx_plain" in median else None,
         "gemm_gflops": round(statistics.median(gemm) / 1e9, 1),
         "mflop_an_update": round(multiplications() / 1e6, 1),
