@@ -35,6 +35,7 @@ from robot_rlhf.commands.parsing import parse
 from robot_rlhf.commands.train import bring_to_end
 from robot_rlhf.report.statistics import wilson
 from robot_rlhf.runners.processes import ProcessRunner
+from sim.task import TASKS
 
 RESULTS = Path(__file__).parent / "results" / "feedback_efficiency.jsonl"
 POINTS_S = (40, 60, 90, 120, 180, 240, 360, 600)
@@ -130,7 +131,7 @@ def all_cells(quick: bool, seeds: int, other_seeds: int) -> list[Cell]:
     if quick:
         return [Cell("reach", mode, 0, 60, True) for mode in ("fused", "bc", "hg_dagger")]
     cells = []
-    for task in ("pick_cube", "reach", "push"):
+    for task in ("pick_cube", *(name for name in TASKS if name != "pick_cube")):
         for seed in range(seeds if task == "pick_cube" else other_seeds):
             for mode in HEADLINE:
                 budgets = BUDGETS_S if mode == "demonstrations" else (POINTS_S[-1],)
@@ -268,9 +269,13 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
 
     groups = grouped(rows)
     tasks = sorted({task for task, _ in groups})
-    figure, panels = pyplot.subplots(1, len(tasks), figsize=(5.5 * len(tasks), 3.6), squeeze=False)
+    columns = min(len(tasks), 3)
+    lines = -(-len(tasks) // columns)
+    figure, panels = pyplot.subplots(lines, columns, figsize=(5.5 * columns, 3.6 * lines), squeeze=False)
+    for unused in panels.flat[len(tasks) :]:
+        unused.set_axis_off()
     shown: dict[str, Any] = {}
-    for panel, task in zip(panels[0], tasks, strict=True):
+    for panel, task in zip(panels.flat, tasks, strict=False):
         for mode in HEADLINE:
             if (task, mode) not in groups:
                 continue
@@ -282,7 +287,8 @@ def plot(rows: Sequence[dict[str, Any]], path: Path) -> None:
             low, high = heights.min(axis=0), heights.max(axis=0)
             panel.fill_between(axis, low, high, step="post", alpha=0.12, color=colour, lw=0)
         panel.set(title=task, xlabel="operator seconds (active)", ylim=(0, 1.02), xlim=(0, AXIS_S))
-    panels[0][0].set_ylabel("autonomous success")
+    for panel in panels[:, 0]:
+        panel.set_ylabel("autonomous success")
     panels[0][0].legend(shown.values(), shown, fontsize=8, loc="lower right")
     figure.tight_layout()
     figure.savefig(path)
