@@ -65,6 +65,7 @@ Command: TypeAlias = (
     | Learner
     | Keys
     | Arm
+    | Verify
     | LookingBack
     | Moving
 )

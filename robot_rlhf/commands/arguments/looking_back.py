@@ -111,4 +111,4 @@ class Backup:
     """Print the result as one line of JSON."""
 
 
-LookingBack: TypeAlias = Verify | Info | Said | Replay | View | Backup
+LookingBack: TypeAlias = Info | Said | Replay | View | Backup
