@@ -5,7 +5,7 @@ LeRobot 0.6 wants Python 3.12 and PyBullet has no wheels for it, so the two do n
     python3.12 -m venv PEER && PEER/bin/pip install "lerobot[dataset]==0.6.1"
     robot-rlhf train --task reach --seed 0 --out RUN
     robot-rlhf export RUN --format lerobot --out DATASET
-    python benchmarks/peer_lerobot.py RUN DATASET --peer PEER/bin/python
+    python -m benchmarks.peer_lerobot RUN DATASET --peer PEER/bin/python
 
 `LeRobotDataset` opens the dataset and a torch DataLoader goes through it, also in windows of several steps;
 LeRobot's replay buffer takes it in, and its tools delete, split and merge its episodes. Every number that
@@ -15,10 +15,7 @@ codec changes, by their error. It exits 1 where anything differs.
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping
@@ -98,19 +95,10 @@ def worked_on_by_lerobot(opened: Any, place: Path) -> dict[str, int]:
 
 def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
     """The same from the run itself."""
-    from robot_rlhf.commands.export import learned_reward
-    from robot_rlhf.data import stream
-    from robot_rlhf.session.run_folder import read_config
+    from benchmarks import peers
 
-    config = read_config(run)
-    export = stream.plan(
-        run,
-        control_hz=config.control_hz,
-        robot="",
-        software="",
-        reward=learned_reward(run),
-        cameras=config.camera_names,
-    )
+    export = peers.expected(run)
+    hz = export.control_hz
     parts: dict[str, list[NDArray[Any]]] = {}
     operators, roles, frames = [], [], 0
     for record in export.records():
@@ -126,7 +114,7 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
             "intervention": episode.operator_steps,
             "complementary_info.is_intervention": episode.operator_steps,
             "complementary_info.scene": episode.scenes[:-1],
-            "timestamp": (steps / config.control_hz).astype(np.float32),
+            "timestamp": (steps / hz).astype(np.float32),
             "frame_index": steps,
             "episode_index": np.full(len(steps), record.index),
             "index": frames + steps,
@@ -140,7 +128,7 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
         frames += len(steps)
         operators.append(record.operator)
         roles.append(episode.role.value)
-    found = {name: np.concatenate(values) for name, values in parts.items()}
+    found = peers.joined(parts)
     for name in (STATE, ACTION, "next.reward"):
         wide = found[name].reshape(frames, -1).astype(np.float64)
         quantiles = {
@@ -152,7 +140,7 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, Any]]:
     found["last_episode"] = parts[STATE][-1]
     facts = {"tasks": [export.task.goal], "episodes": len(export.ids), "frames": frames}
     facts |= {"replayed": frames, "fewer": len(export.ids) - 1, "merged": frames}
-    return found, facts | {"operators": operators, "roles": roles, "fps": config.control_hz}
+    return found, facts | {"operators": operators, "roles": roles, "fps": hz}
 
 
 def differences(got: Mapping[str, NDArray[Any]], wanted: Arrays) -> list[str]:
@@ -178,20 +166,12 @@ def picture_errors(
     """Camera -> the mean error of its pictures, in 255ths of full brightness, over every tenth frame."""
     if not cameras:
         return {}
+    from benchmarks import peers
     from robot_rlhf.commands.pictures import images_of
-    from robot_rlhf.data import stream
-    from robot_rlhf.session.run_folder import read_config
 
-    errors = {}
+    export, errors = peers.expected(run), {}
     for key, shape in cameras.items():
         camera = key.removeprefix("observation.images.")
-        export = stream.plan(
-            run,
-            control_hz=read_config(run).control_hz,
-            robot="",
-            software="",
-            cameras=read_config(run).camera_names,
-        )
         found, row = [], 0
         with images_of(run, export.ids, (camera,), shape[0]) as images:
             assert images is not None
@@ -206,21 +186,17 @@ def picture_errors(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--peer", type=Path, required=True, help="the Python that has LeRobot")
+    from benchmarks import peers
+
+    parser = peers.parser(__doc__, "LeRobot")
     parser.add_argument("--json", type=Path, help="write what was found there")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "read.npz"
-        environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": folder, "PYTHONPATH": ""}
-        call = f"read_by_lerobot(pathlib.Path({str(asked.dataset.absolute())!r}), pathlib.Path({str(out)!r}))"
-        code = f"import pathlib, peer_lerobot; peer_lerobot.{call}"
-        subprocess.run([asked.peer, "-c", code], cwd=Path(__file__).parent, env=environment, check=True)
-        with np.load(out) as archive:
-            got = {name: archive[name] for name in archive.files}
-    facts = json.loads(str(got.pop("facts")))
+        reader = "peer_lerobot.read_by_lerobot"
+        got, facts = peers.read_there(
+            asked.peer, reader, asked.dataset, out, HF_HUB_OFFLINE="1", HF_HOME=folder
+        )
     wanted, expected_facts = expected_of(asked.run)
     wrong = differences(got, wanted)
     wrong += [
@@ -228,14 +204,15 @@ def main() -> int:
         for name, value in expected_facts.items()
         if facts[name] != value
     ]
-    result = {"numbers": int(sum(values.size for values in wanted.values())), "wrong": wrong, "facts": facts}
-    result["picture_error"] = picture_errors(asked.run, got, facts["cameras"])
+    errors = picture_errors(asked.run, got, facts["cameras"])
+    numbers = int(sum(values.size for values in wanted.values()))
+    result = {"numbers": numbers, "wrong": wrong, "facts": facts, "picture_error": errors}
     if asked.json:
         asked.json.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(
         f"LeRobot read {facts['episodes']} episodes, {facts['frames']} frames: {len(wanted)} arrays compared"
     )
-    for camera, error in result["picture_error"].items():
+    for camera, error in errors.items():
         print(f"pictures of {camera}: mean error {error} of 255")
     print("\n".join(wrong) or "all is as it was stored, to the bit")
     return 1 if wrong else 0

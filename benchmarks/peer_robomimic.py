@@ -5,7 +5,7 @@ robomimic 0.3 brings a torch of its own, so it has an environment of its own:
     python3 -m venv PEER && PEER/bin/pip install robomimic==0.3.0 six
     robot-rlhf train --task reach --seed 0 --out RUN
     robot-rlhf export RUN --format robomimic --out DATASET
-    python benchmarks/peer_robomimic.py RUN DATASET --peer PEER/bin/python
+    python -m benchmarks.peer_robomimic RUN DATASET --peer PEER/bin/python
 
 Its get_dataset_info and split_train_val run on a copy, and SequenceDataset goes through all of it and through
 each mask; what it reads is compared with the run's arrays to the bit. It exits 1 where anything differs.
@@ -13,11 +13,8 @@ each mask; what it reads is compared with the run's arrays to the bit. It exits 
 
 from __future__ import annotations
 
-import argparse
 import json
-import os
 import shutil
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -62,22 +59,11 @@ def read_by_robomimic(file: Path, out: Path) -> None:
 
 def expected_of(run: Path) -> tuple[Arrays, dict[str, int]]:
     """The same from the run itself; and the steps that each mask chooses. robomimic sorts by number."""
-    from robot_rlhf.commands.export import learned_reward
-    from robot_rlhf.data import stream
-    from robot_rlhf.session.run_folder import read_config
+    from benchmarks import peers
 
-    config = read_config(run)
-    export = stream.plan(
-        run,
-        control_hz=config.control_hz,
-        robot="",
-        software="",
-        reward=learned_reward(run),
-        cameras=config.camera_names,
-    )
     parts: dict[str, list[NDArray[Any]]] = {}
     steps = dict.fromkeys(MASKS, 0)
-    for record in export.records():
+    for record in peers.expected(run).records():
         episode = record.episode
         columns: Arrays = {
             "actions": episode.action,
@@ -93,35 +79,21 @@ def expected_of(run: Path) -> tuple[Arrays, dict[str, int]]:
         chosen = (record.success is True, record.is_demonstration, record.is_intervened)
         for mask, is_in in zip(MASKS, chosen, strict=True):
             steps[mask] += episode.length * is_in
-    return {name: np.concatenate(values) for name, values in parts.items()}, steps
+    return peers.joined(parts), steps
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("run", type=Path)
-    parser.add_argument("dataset", type=Path)
-    parser.add_argument("--peer", type=Path, required=True, help="the Python that has robomimic")
-    asked = parser.parse_args()
+    from benchmarks import peers
+
+    asked = peers.parser(__doc__, "robomimic").parse_args()
     wrong: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         file, out = Path(folder) / "dataset.hdf5", Path(folder) / "read.npz"
         shutil.copy(asked.dataset / "dataset.hdf5", file)
-        environment = {**os.environ, "PYTHONPATH": ""}
-
-        def peer(*words: str) -> str:
-            command = [str(asked.peer), *words]
-            here = Path(__file__).parent
-            return subprocess.run(
-                command, cwd=here, env=environment, check=True, capture_output=True, text=True
-            ).stdout
-
-        told = peer("-m", "robomimic.scripts.get_dataset_info", "--dataset", str(file))
-        peer("-m", "robomimic.scripts.split_train_val", "--dataset", str(file), "--ratio", "0.5")
-        call = f"peer_robomimic.read_by_robomimic(pathlib.Path({str(file)!r}), pathlib.Path({str(out)!r}))"
-        peer("-c", f"import pathlib, peer_robomimic; {call}")
-        with np.load(out) as archive:
-            got = {name: archive[name] for name in archive.files}
-    facts = json.loads(str(got.pop("facts")))
+        tools, data = "robomimic.scripts", ("--dataset", str(file))
+        told = peers.there(asked.peer, "-m", f"{tools}.get_dataset_info", *data)
+        peers.there(asked.peer, "-m", f"{tools}.split_train_val", *data, "--ratio", "0.5")
+        got, facts = peers.read_there(asked.peer, "peer_robomimic.read_by_robomimic", file, out)
     wanted, steps = expected_of(asked.run)
     for name, expected in wanted.items():
         if not np.array_equal(got[name], expected.astype(np.float32)):  # robomimic makes all of it float32

@@ -18,7 +18,7 @@ import pytest
 from robot_rlhf import __version__, cli
 from robot_rlhf.commands import extras
 from robot_rlhf.commands.arguments import COMMANDS
-from robot_rlhf.commands.parsing import flag, settings_of
+from robot_rlhf.commands.settings import flag, settings_of
 from robot_rlhf.report.summary import Summary, read_summary
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import preset

@@ -6,7 +6,8 @@ import os
 import shutil
 from pathlib import Path
 
-from robot_rlhf.commands.answer import Answer
+import msgspec
+
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.store_file import sync_folder
 from robot_rlhf.session.run_folder import CHECKPOINTS, DATABASE, RunError, read_config
@@ -14,7 +15,7 @@ from robot_rlhf.session.run_folder import CHECKPOINTS, DATABASE, RunError, read_
 _TRIES = 10
 
 
-class BackedUp(Answer, frozen=True, kw_only=True):
+class BackedUp(msgspec.Struct, frozen=True, kw_only=True):
     """The copy, and how many events and episodes are in it."""
 
     run: str

@@ -12,6 +12,7 @@ from rich.text import Text
 from robot_rlhf import __version__
 from robot_rlhf.commands.arguments import ExportPolicy
 from robot_rlhf.commands.export import newest_checkpoint
+from robot_rlhf.commands.summaries import summary_of
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.data.card import PolicyFacts, Success, card
 from robot_rlhf.data.folders import new_folder, refuse_taken
@@ -20,9 +21,9 @@ from robot_rlhf.data.tasks import task_facts
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.learning.portable import Portable
-from robot_rlhf.report.summary import Summary, read_summary
+from robot_rlhf.report.summary import Summary
 from robot_rlhf.session.config import RunConfig
-from robot_rlhf.session.run_folder import DATABASE, RunError, read_arm
+from robot_rlhf.session.run_folder import DATABASE, RunError, arm_of
 from sim.env import SPEED_M_S
 
 PROGRAM, WEIGHTS, RUNNER, CARD = "policy.pt2", "policy.safetensors", "run_policy.py", "README.md"
@@ -93,7 +94,7 @@ def export_policy(asked: ExportPolicy) -> ExportedPolicy:
     portable = Portable(snapshot, cloned=config.policy == "clone" and learner.clone is not None).eval()
     example = (torch.zeros(portable.obs_size), torch.zeros(portable.memory_size))
     program = torch.export.export(portable, example)
-    summary = _summary(asked.run)
+    summary = summary_of(asked.run)
     facts = _facts(asked, config, summary, path)
     runner = _RUNNER.format(memory=portable.memory_size, obs=portable.obs_size, action=portable.action_size)
     with new_folder(asked.out) as folder:
@@ -109,15 +110,7 @@ def export_policy(asked: ExportPolicy) -> ExportedPolicy:
     )
 
 
-def _summary(run: Path) -> Summary | None:
-    try:
-        return read_summary(run)
-    except ValueError as error:
-        raise RunError(str(error)) from error
-
-
 def _facts(asked: ExportPolicy, config: RunConfig, summary: Summary | None, path: Path) -> PolicyFacts:
-    arm = read_arm(asked.run)
     kind = "Soft actor-critic that corrects a clone of the operator."
     success = None
     if summary is not None:
@@ -127,7 +120,7 @@ def _facts(asked: ExportPolicy, config: RunConfig, summary: Summary | None, path
         )
     return PolicyFacts(
         task=task_facts(config.task),
-        robot=config.arm if arm is None else arm.name,
+        robot=arm_of(asked.run, config).name,
         control_hz=config.control_hz,
         speed_m_s=SPEED_M_S,
         kind="A clone of the operator." if config.policy == "clone" else kind,

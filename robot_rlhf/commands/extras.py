@@ -26,6 +26,15 @@ def missing(extra: str) -> tuple[str, ...]:
     return tuple(package for package in EXTRAS[extra] if not is_installed(package))
 
 
+def bringing(module: str) -> list[str]:
+    """The extras that bring what is imported as `module`."""
+    return [
+        extra
+        for extra, packages in EXTRAS.items()
+        if any(_IMPORTED_AS.get(package, package) == module for package in packages)
+    ]
+
+
 def is_installed(package: str) -> bool:
     """Whether `package` could be imported."""
     try:

@@ -14,15 +14,9 @@ from typing import Any, get_args, get_type_hints
 import msgspec
 
 from robot_rlhf.commands.arguments import Sweep
-from robot_rlhf.commands.parsing import (
-    UsageError,
-    hint,
-    laid_over,
-    overlaid,
-    settings_of,
-    valid_arm,
-    valid_task,
-)
+from robot_rlhf.commands.checking import valid_arm, valid_task
+from robot_rlhf.commands.settings import laid_over, overlaid, settings_of
+from robot_rlhf.commands.usage import UsageError, hint
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import preset, with_cameras
 from robot_rlhf.session.run_folder import load_config

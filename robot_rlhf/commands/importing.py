@@ -14,7 +14,7 @@ from rich.text import Text
 from robot_rlhf.commands.arguments import Import
 from robot_rlhf.commands.export import progress
 from robot_rlhf.commands.extras import missing
-from robot_rlhf.commands.parsing import overlaid
+from robot_rlhf.commands.settings import overlaid
 from robot_rlhf.data import foreign
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.folders import new_folder, refuse_taken

@@ -8,8 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from robot_rlhf.commands.answer import Answer
-from robot_rlhf.commands.parsing import PROGRAM
+from robot_rlhf.commands.usage import PROGRAM
 from robot_rlhf.feedback import store_file
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
@@ -31,7 +30,7 @@ class Success(msgspec.Struct, frozen=True, kw_only=True):
     final: bool
 
 
-class Info(Answer, frozen=True, kw_only=True):
+class Info(msgspec.Struct, frozen=True, kw_only=True):
     """`state`: a session writes in it now, it has ended, or it can be gone on with. `feedback` counts what
     stands; `sizes_bytes` is by file or folder, all there is."""
 

@@ -20,6 +20,7 @@ from hardware.security import (
     make_server,
     revoke,
 )
+from robot_rlhf.commands.arguments import Keys
 
 
 class MadeKey(msgspec.Struct, frozen=True):
@@ -32,6 +33,20 @@ class MadeKey(msgspec.Struct, frozen=True):
     made_server: bool
 
 
+def keys(asked: Keys) -> tuple[msgspec.Struct | tuple[msgspec.Struct, ...] | None, list[str]]:
+    """Do what was asked; returns what --json prints, and the same for a person."""
+    match asked.what:
+        case "make":
+            made = make_key(asked.dir, str(asked.name), asked.role)
+            return made, [f"{made.file}: hand this file to {made.name}, by scp say, and delete it here"]
+        case "list":
+            listed = list_clients(asked.dir)
+            return listed, [_described(key) for key in listed] or [f"no keys in {asked.dir}"]
+        case "revoke":
+            revoke(asked.dir, str(asked.name))
+            return None, [f"{asked.name} is refused from now on"]
+
+
 def make_key(folder: Path, name: str, role: Role | str) -> MadeKey:
     """A key for the client `name`; the first one in a folder makes the server's key too."""
     chosen = _role(role)
@@ -42,17 +57,7 @@ def make_key(folder: Path, name: str, role: Role | str) -> MadeKey:
     return MadeKey(name, chosen, str(make_client(folder, name, chosen)), made_server)
 
 
-def list_keys(folder: Path) -> tuple[ClientKey, ...]:
-    """Every client that was ever given a key, oldest first, also those whose key is revoked."""
-    return list_clients(folder)
-
-
-def revoke_key(folder: Path, name: str) -> None:
-    """Take the key of `name` out of use; running servers refuse it from its next message on."""
-    revoke(folder, name)
-
-
-def described(key: ClientKey) -> str:
+def _described(key: ClientKey) -> str:
     """A key's line in a list."""
     revoked = "" if key.revoked_at is None else f", refused since {key.revoked_at:%Y-%m-%d %H:%M}"
     return f"{key.name}: {key.role.value}, made {key.made_at:%Y-%m-%d %H:%M}{revoked}"

@@ -11,7 +11,8 @@ from hardware.security import ClientSecurity, ServerSecurity
 from hardware.transport.addresses import reachable
 from robot_rlhf.commands.arguments import LearnerOptions
 from robot_rlhf.commands.interruption import Interruption
-from robot_rlhf.commands.parsing import UsageError
+from robot_rlhf.commands.telling import say
+from robot_rlhf.commands.usage import PROGRAM, UsageError
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.remote.host import LearnerHost
@@ -73,7 +74,7 @@ def serve(bind: str, keys: Path | None, runs: Path) -> None:
             best, *others = reachable(host.address)
             also = f" (or {' or '.join(others)})" if others else ""
             key = " --learner-key FILE" if keys else ""
-            say(f"sessions connect with: robot-rlhf train --learner {best}{key}{also}")
+            say(f"sessions connect with: {PROGRAM} train --learner {best}{key}{also}")
             while True:
                 interruption.check()
                 host.step()
@@ -84,8 +85,3 @@ def serve(bind: str, keys: Path | None, runs: Path) -> None:
 def command(run: Path) -> list[str]:
     """What runs a learner on the folder of a run."""
     return [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(run)]
-
-
-def say(line: str) -> None:
-    """Tell a person at the terminal."""
-    print(f"robot-rlhf: {line}", file=sys.stderr, flush=True)

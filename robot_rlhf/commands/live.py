@@ -12,7 +12,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from hardware.robot import RobotSpec
 from hardware.security import Role, ServerSecurity
 from hardware.transport.addresses import reachable
 from robot_rlhf.commands.arguments import Record, Teleop
@@ -21,6 +20,7 @@ from robot_rlhf.commands.interruption import Interruption
 from robot_rlhf.commands.keys import make_key
 from robot_rlhf.commands.learner import Elsewhere, command
 from robot_rlhf.commands.served import served
+from robot_rlhf.commands.telling import say
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.episode import Role as EpisodeRole
 from robot_rlhf.feedback.messages import Stage
@@ -34,10 +34,9 @@ from robot_rlhf.session.labelling import LabelSession
 from robot_rlhf.session.learner_link import LearnerLine, LearnerLink
 from robot_rlhf.session.live import LiveSession
 from robot_rlhf.session.presets import live_preset
-from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_arm, read_config, write_arm
+from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, arm_of, read_config, write_arm
 from robot_rlhf.session.seeds import Purpose, generator
 from robot_rlhf.session.stream import Stream
-from sim.arms.model import make_arm
 from sim.description import describe
 from sim.task import make_task
 
@@ -118,7 +117,7 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
         stack.callback(desk.close)
         session = LabelSession(
             config,
-            describe(make_task(config.task), _arm(path, config)),
+            describe(make_task(config.task), arm_of(path, config)),
             stream,
             desk,
             name=path.name,
@@ -126,11 +125,6 @@ def label(path: Path, pairs: int, wire: Wire) -> None:
             queries=tuple(queries),
         )
         _accompanied(session, _window(session, wire), interruption, is_window=True)
-
-
-def _arm(path: Path, config: RunConfig) -> RobotSpec:
-    """The arm of the run: the one that was served to it, else the one that is simulated."""
-    return read_arm(path) or make_arm(config.arm).spec
 
 
 def _chosen(
@@ -179,7 +173,7 @@ def live_session(
             link = LearnerLink(learner)
         session = LiveSession(
             config,
-            describe(task, _arm(path, config)),
+            describe(task, arm_of(path, config)),
             stream,
             desk,
             link,
@@ -205,7 +199,7 @@ def _window(session: LiveSession | LabelSession, wire: Wire) -> list[str]:
     """The words that open a console here; none where there shall be none."""
     address = session.stream.address
     if not wire.window:
-        print(f"robot-rlhf: consoles connect with: {invitation(address, wire)}", file=sys.stderr)
+        say(f"consoles connect with: {invitation(address, wire)}")
         return []
     words = ["-m", "robot_rlhf.cli", "console", "--connect", address, *wire.console]
     if wire.keys is not None:

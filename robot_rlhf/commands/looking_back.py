@@ -5,16 +5,12 @@ from __future__ import annotations
 import getpass
 
 from robot_rlhf.commands.answer import Answer
-from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Replay, Said, Verify, View
+from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Replay, Said, View
 
 
 def look_back(command: LookingBack) -> Answer:
     """Do what is asked, and return what there is to tell."""
     match command:
-        case Verify():
-            from robot_rlhf.commands.verify import verified
-
-            return verified(command.run)
         case Info():
             from robot_rlhf.commands.info import describe
 

@@ -13,7 +13,7 @@ from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.pictures import StoredPictures, stored_cameras
 from robot_rlhf.data.stream import Images, Picture
 from robot_rlhf.feedback.episode import Episode
-from robot_rlhf.session.run_folder import read_arm, read_config
+from robot_rlhf.session.run_folder import arm_of, read_config
 from sim.arms.model import ARMS
 from sim.task import Task, make_task
 from sim.viewpoint import VIEWPOINTS
@@ -33,8 +33,8 @@ def images_of(
         yield None
         return
     kept = stored_cameras(run, episodes)
-    config, served = read_config(run), read_arm(run)
-    arm = config.arm if served is None else served.looks
+    config = read_config(run)
+    arm = arm_of(run, config).looks
     drawable = set(VIEWPOINTS) if arm in ARMS else set()
     for camera in cameras:
         if camera not in kept | drawable:

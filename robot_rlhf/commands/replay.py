@@ -6,28 +6,29 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import msgspec
 import numpy as np
 from rich.console import Console as Terminal
 from rich.progress import track
 
 from hardware.appearance import View
-from robot_rlhf.commands.answer import Answer
+from hardware.robot import RobotSpec
 from robot_rlhf.commands.arguments import Replay
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import need
-from robot_rlhf.commands.parsing import UsageError
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Driver
-from robot_rlhf.session.run_folder import DATABASE, RunError, read_arm, read_config
-from sim.arms.model import ARMS, make_arm
+from robot_rlhf.session.run_folder import DATABASE, RunError, arm_of, read_config
+from sim.arms.model import ARMS
 from sim.task import make_task
 from sim.viewpoint import CORNER, VIEWPOINTS, Viewpoint
 
 _WIDTH, _HEIGHT = 480, 360
 
 
-class Replayed(Answer, frozen=True, kw_only=True):
+class Replayed(msgspec.Struct, frozen=True, kw_only=True):
     """The episode that was played, and the video that there is now; None where it was a window."""
 
     run: str
@@ -49,13 +50,14 @@ def replay(asked: Replay) -> Replayed:
     if asked.video is None and not has_display():
         raise UsageError("there is no screen here to play it on: --video FILE.mp4 writes it instead")
     config = read_config(asked.run)
+    arm = arm_of(asked.run, config)
     with Store.open_untouched(asked.run / DATABASE) as store:
         episode = store.episode(asked.episode)
     hz = config.control_hz * asked.speed
     if asked.video is None:
-        _play(asked.run, episode, hz, view, config.arm)
+        _play(asked.run, episode, hz, view, arm)
     else:
-        _film(asked.run, episode, hz, view, config.arm, asked.video)
+        _film(asked.run, episode, hz, view, arm, asked.video)
     frames = len(episode.scenes)
     return Replayed(
         run=str(asked.run),
@@ -82,18 +84,14 @@ def viewpoint(said: str) -> Viewpoint:
         ) from None
 
 
-def _film(run: Path, episode: Episode, hz: float, view: Viewpoint, simulated: str, video: Path) -> None:
+def _film(run: Path, episode: Episode, hz: float, view: Viewpoint, arm: RobotSpec, video: Path) -> None:
     from robot_rlhf.report.video import write_video
     from sim.camera import Camera
 
-    served = read_arm(run)
-    if served is not None and served.looks not in ARMS:
-        raise RunError(
-            f"{run} was recorded on {served.name}, which is not drawn for a video: leave --video out"
-        )
-    arm = simulated if served is None else served.looks
+    if arm.looks not in ARMS:
+        raise RunError(f"{run} was recorded on {arm.name}, which is not drawn for a video: leave --video out")
     video.parent.mkdir(parents=True, exist_ok=True)
-    with Camera(make_task(episode.task), _WIDTH, _HEIGHT, arm) as camera:
+    with Camera(make_task(episode.task), _WIDTH, _HEIGHT, arm.looks) as camera:
         write_video(video, (camera.picture(row, view) for row in _told(episode.scenes)), hz)
 
 
@@ -102,11 +100,11 @@ def _told(rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
     yield from track(list(rows), "drawing", console=Terminal(stderr=True), transient=True)
 
 
-def _play(run: Path, episode: Episode, hz: float, seen: Viewpoint, simulated: str) -> None:
+def _play(run: Path, episode: Episode, hz: float, seen: Viewpoint, arm: RobotSpec) -> None:
     from robot_rlhf.console.player import play
     from sim.description import describe
 
-    description = describe(make_task(episode.task), read_arm(run) or make_arm(simulated).spec)
+    description = describe(make_task(episode.task), arm)
     view = next(one for one in description.views if one.follows_tool)
     if not seen.on_tool:
         view = View(

@@ -15,7 +15,7 @@ from robot_rlhf.feedback.types import Kind, Outcome
 from robot_rlhf.learning.reward_model import RewardModel
 from robot_rlhf.report.page import write_report
 from robot_rlhf.report.pictures import Picture, film_indices
-from robot_rlhf.session.run_folder import DATABASE, RunError, read_arm
+from robot_rlhf.session.run_folder import DATABASE, RunError, arm_of
 from sim.arms.model import ARMS
 
 _WIDTH, _HEIGHT = 224, 224  # a frame is shown about half as wide
@@ -39,8 +39,7 @@ def write_run_report(run: Path) -> Path:
             episodes = (learner.as_seen(episode, store.pictures) for episode in store.each_episode(seen))
             returns = predicted_returns(learner.reward, episodes)
         clips: dict[str, Sequence[Picture]] = {}
-        served = read_arm(run)
-        arm = config.arm if served is None else served.looks
+        arm = arm_of(run, config).looks
         if not missing("sim") and arm in ARMS:  # what can be rendered
             chosen = best_and_worst(online, marks, returns)
             clips = {name: _pictures(config.task, arm, store.episode(id)) for name, id in chosen.items()}

@@ -12,9 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from robot_rlhf.commands.answer import Answer
 from robot_rlhf.commands.arguments import Said
-from robot_rlhf.commands.parsing import UsageError
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback import store_codec as codec
 from robot_rlhf.feedback.store import Store, StoredEvent, StoreError
 from robot_rlhf.feedback.store_history import Entry
@@ -48,7 +47,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     undone_by: int | None
 
 
-class Listed(Answer, frozen=True, kw_only=True):
+class Listed(msgspec.Struct, frozen=True, kw_only=True):
     """The newest events that fit, newest first; `more`: there are others."""
 
     events: tuple[Line, ...]
@@ -69,7 +68,7 @@ class Listed(Answer, frozen=True, kw_only=True):
         ]
 
 
-class Changed(Answer, frozen=True, kw_only=True):
+class Changed(msgspec.Struct, frozen=True, kw_only=True):
     """What was added to the record, and what was as it should be already."""
 
     added: tuple[Line, ...]

@@ -13,8 +13,9 @@ import msgspec
 from rich.table import Table
 
 from robot_rlhf.commands.grid import Cell
-from robot_rlhf.commands.parsing import UsageError, contradictions
+from robot_rlhf.commands.settings import contradictions
 from robot_rlhf.commands.train import bring_to_end
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.reward_fit import FitError

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import os
 import sys
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import msgspec
 from rich.console import Console as Terminal
 from rich.table import Table
 
-from robot_rlhf.commands.parsing import PROGRAM
+from robot_rlhf.commands.usage import PROGRAM
 
 
 def show(result: msgspec.Struct, table: Table, as_json: bool, on_stdout: bool = False) -> None:
@@ -19,6 +24,30 @@ def show(result: msgspec.Struct, table: Table, as_json: bool, on_stdout: bool = 
         Terminal(stderr=not on_stdout).print(table)
 
 
+def tell(result: Any, lines: Iterable[str], as_json: bool) -> None:
+    """The same for what needs no table, on stdout."""
+    print(msgspec.json.encode(result).decode() if as_json else "\n".join(lines))
+
+
 def say(line: str) -> None:
     """One line for a person, beside what stdout has for programs."""
     print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+
+
+@contextlib.contextmanager
+def stdout_kept_clean(on: bool) -> Iterator[None]:
+    """Send to stderr whatever is printed meanwhile, also by libraries that are written in C."""
+    if not on:
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        libc.fflush(None)
+        os.dup2(kept, 1)
+        os.close(kept)

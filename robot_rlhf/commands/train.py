@@ -13,15 +13,16 @@ import torch
 from robot_rlhf.commands.candidates import evaluate_clone
 from robot_rlhf.commands.onlooker import WALL, Onlooker, settle_log
 from robot_rlhf.commands.report import write_run_report
+from robot_rlhf.commands.summaries import summary_of
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.report.metrics import MetricsLog
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.statistics import wilson
-from robot_rlhf.report.summary import Summary, installed_versions, read_summary, write_summary
+from robot_rlhf.report.summary import Summary, installed_versions, write_summary
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.evaluation import Result
 from robot_rlhf.session.lockstep import LockstepSession
-from robot_rlhf.session.run_folder import RunError, RunFolder
+from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.study import Study
 from sim.task import make_task
 
@@ -55,10 +56,7 @@ def bring_to_end(path: Path, settings: RunConfig, progress_to: TextIO | None = N
     FloatingPointError for a run that cannot go on.
     """
     if RunFolder.is_begun(path):
-        try:
-            summary = read_summary(path)
-        except ValueError as error:
-            raise RunError(str(error)) from error
+        summary = summary_of(path)
         if summary is not None:
             return summary
     with contextlib.closing(_opened(path, settings)) as run:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robot_rlhf.commands.answer import Answer
+import msgspec
+
 from robot_rlhf.verify import Finding, verify
 
 
-class Verified(Answer, frozen=True, kw_only=True):
+class Verified(msgspec.Struct, frozen=True, kw_only=True):
     """What was found. `sound`: nothing but what is harmless."""
 
     run: str
     sound: bool
     findings: tuple[Finding, ...]
 
-    @property
-    def good(self) -> bool:
-        return self.sound
-
     def lines(self) -> list[str]:
+        """The same for a person."""
         told = [str(finding) for finding in self.findings]
         return [*told, f"{self.run} is sound"] if self.sound else told
 

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from robot_rlhf.commands.answer import Answer
+import msgspec
+
 from robot_rlhf.commands.arguments import View
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import need
-from robot_rlhf.commands.parsing import UsageError
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback import store_codec as codec
 from robot_rlhf.feedback.store import Store, StoredEvent
-from robot_rlhf.session.run_folder import DATABASE, RunError, read_arm, read_config
+from robot_rlhf.session.run_folder import DATABASE, RunError, arm_of, read_config
 
 _NEWEST = 20
 
 
-class Viewed(Answer, frozen=True, kw_only=True):
+class Viewed(msgspec.Struct, frozen=True, kw_only=True):
     """What was shown, or written to the file `saved`."""
 
     run: str
@@ -34,11 +35,10 @@ def view(asked: View) -> Viewed:
     import rerun as rr
 
     from robot_rlhf.report.viewer import RunLog
-    from sim.arms.model import make_arm
     from sim.description import describe
     from sim.task import make_task
 
-    config, arm = read_config(asked.run), read_arm(asked.run)
+    config = read_config(asked.run)
     draft = None if asked.save is None else asked.save.with_name(f".{asked.save.name}.tmp")
     with Store.open_untouched(asked.run / DATABASE) as store:
         ids = asked.episodes or tuple(store.episode_steps())[-_NEWEST:]
@@ -55,7 +55,7 @@ def view(asked: View) -> Viewed:
             else:
                 draft.parent.mkdir(parents=True, exist_ok=True)
                 recording.save(draft)
-            description = describe(make_task(config.task), make_arm(config.arm).spec if arm is None else arm)
+            description = describe(make_task(config.task), arm_of(asked.run, config))
             log = RunLog(recording, description, config.control_hz)
             for id in ids:
                 pictures = {camera: store.pictures(id, camera) for camera in store.cameras(id)}

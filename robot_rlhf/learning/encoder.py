@@ -10,7 +10,6 @@ and kept in place of pictures, and all that learns does so at the speed that it 
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32
@@ -27,6 +25,7 @@ from robot_rlhf.learning.cloning import gripper_changes, operator_runs
 from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.networks import Normaliser
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
+from sim.jpeg import decoded
 
 Picture = NDArray[np.uint8]
 Seen = Callable[[int, str], Sequence[bytes]]
@@ -250,11 +249,7 @@ def next_events(action: Float32) -> NDArray[np.int64]:
 
 def decode(jpeg: bytes) -> Picture:
     """A JPEG as (3, height, width). Raises ValueError where it is none."""
-    try:
-        picture = Image.open(io.BytesIO(jpeg), formats=["JPEG"]).convert("RGB")
-    except (UnidentifiedImageError, OSError, Image.DecompressionBombError) as error:
-        raise ValueError(f"a picture cannot be read: {error}") from error
-    return np.ascontiguousarray(np.asarray(picture).transpose(2, 0, 1))
+    return np.ascontiguousarray(decoded(jpeg).transpose(2, 0, 1))
 
 
 def _shifted(pictures: Tensor, most: int, rng: np.random.Generator) -> Tensor:

@@ -15,6 +15,7 @@ from hardware.robot import RobotSpec
 from hardware.wire import SpecMessage
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.config import RunConfig
+from sim.arms.model import make_arm
 
 CONFIG, DATABASE, CHECKPOINTS, ARM = "config.toml", "run.db", "checkpoints", "arm.json"
 BEGINNING = ".beginning"
@@ -150,6 +151,15 @@ def read_config(path: Path) -> RunConfig:
         missing = CONFIG if not file.is_file() else DATABASE
         raise RunError(f"{path} is not a run folder: it has no {missing}")
     return load_config(file)
+
+
+def arm_of(path: Path, config: RunConfig) -> RobotSpec:
+    """The arm of the run at `path`: the one that was served to it, else the one that is simulated. RunError
+    where neither is known."""
+    try:
+        return read_arm(path) or make_arm(config.arm).spec
+    except ValueError as error:
+        raise RunError(f"{path / CONFIG}: {error}") from error
 
 
 def load_config(file: Path) -> RunConfig:

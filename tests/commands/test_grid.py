@@ -8,7 +8,7 @@ import pytest
 
 from robot_rlhf.commands.arguments import Sweep
 from robot_rlhf.commands.grid import Axis, Cell, axis, cells
-from robot_rlhf.commands.parsing import UsageError
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import preset
 

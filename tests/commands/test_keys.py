@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from hardware.security import ClientSecurity, Role, SecurityError, ServerSecurity
-from robot_rlhf.commands.keys import list_keys, make_key, revoke_key
+from hardware.security import ClientSecurity, Role, SecurityError, ServerSecurity, list_clients, revoke
+from robot_rlhf.commands.keys import make_key
 
 
 def test_the_first_key_makes_the_servers_too(tmp_path: Path) -> None:
@@ -21,8 +21,8 @@ def test_the_first_key_makes_the_servers_too(tmp_path: Path) -> None:
 def test_the_list_has_everybody_and_says_who_is_revoked(tmp_path: Path) -> None:
     for name, role in (("ann", "operator"), ("policy", "policy")):
         make_key(tmp_path, name, role)
-    revoke_key(tmp_path, "ann")
-    assert [(key.name, key.role, key.revoked_at is not None) for key in list_keys(tmp_path)] == [
+    revoke(tmp_path, "ann")
+    assert [(key.name, key.role, key.revoked_at is not None) for key in list_clients(tmp_path)] == [
         ("ann", Role.OPERATOR, True),
         ("policy", Role.POLICY, False),
     ]
@@ -37,15 +37,15 @@ def test_words_that_make_no_sense_are_named_and_leave_no_trace(tmp_path: Path) -
     with pytest.raises(SecurityError, match=r"the name is '\.\./ann'"):
         make_key(keys, "../ann", "operator")
     with pytest.raises(SecurityError, match="keys make NAME"):
-        list_keys(keys)
+        list_clients(keys)
     with pytest.raises(SecurityError, match="keys make NAME"):
-        revoke_key(keys, "ann")
+        revoke(keys, "ann")
     assert not keys.exists()
 
 
 def test_every_complaint_is_one_line(tmp_path: Path) -> None:
     make_key(tmp_path, "ann", Role.OPERATOR)
-    for wrong in (lambda: make_key(tmp_path, "ann", "operator"), lambda: revoke_key(tmp_path, "bob")):
+    for wrong in (lambda: make_key(tmp_path, "ann", "operator"), lambda: revoke(tmp_path, "bob")):
         with pytest.raises(SecurityError) as caught:
             wrong()
         assert "\n" not in str(caught.value)

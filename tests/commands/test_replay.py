@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from robot_rlhf import cli
-from robot_rlhf.commands.parsing import UsageError
 from robot_rlhf.commands.replay import viewpoint
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.report.video import write_video
 from sim.viewpoint import VIEWPOINTS

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from robot_rlhf import cli
-from robot_rlhf.commands.parsing import UsageError
 from robot_rlhf.commands.said import nanoseconds
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Evaluation, Outcome, Undo
 from robot_rlhf.session.config import RunConfig

@@ -10,6 +10,7 @@ import pytest
 from hardware.security import ClientSecurity
 from robot_rlhf import cli
 from robot_rlhf.commands.arguments import LiveOptions
+from robot_rlhf.commands.at_console import wire_of
 from robot_rlhf.commands.keys import make_key
 
 
@@ -32,7 +33,7 @@ def test_a_window_without_a_screen_is_refused_and_leaves_nothing(
 
 @pytest.mark.usefixtures("no_screen")
 def test_a_simulated_operator_needs_no_screen_in_real_time_either() -> None:
-    assert not cli._wire(LiveOptions(), opens=False).window
+    assert not wire_of(LiveOptions(), opens=False).window
 
 
 @pytest.mark.parametrize(("role", "watches"), [("observer", True), ("policy", True), ("operator", False)])

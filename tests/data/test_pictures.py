@@ -22,7 +22,6 @@ from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.lerobot import videos
 from robot_rlhf.data.lerobot.export import export_lerobot
 from robot_rlhf.data.minari.export import export_minari
-from robot_rlhf.data.pictures import decoded
 from robot_rlhf.data.robomimic.export import export_robomimic
 from robot_rlhf.data.stream import Export, Images, Picture, Record
 from robot_rlhf.feedback.episode import Episode, Role
@@ -207,7 +206,15 @@ def test_pictures_are_drawn_where_none_are_kept(finished_run: FinishedRun, tmp_p
     assert pictures.std() > 5
 
 
-@pytest.mark.parametrize("data", [b"", b"no picture", jpeg(7)[:200]])
-def test_a_stored_picture_that_is_none_is_refused(data: bytes) -> None:
-    with pytest.raises(DataError, match="stored picture"):
-        decoded(data)
+def test_a_stored_picture_that_is_none_is_named(make_episode: Callable[..., Episode], tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", RunConfig(task="reach"))
+    torn = jpeg(7)[:200] + jpeg(7)[-2:]
+    episode = make_episode(0, Role.DEMONSTRATION, 5)
+    run.store.add_episode(episode, pictures={"front": (*(jpeg(7),) * 5, torn)})
+    run.close()
+    with (
+        images_of(tmp_path / "run", (0,), ("front",), 80) as images,
+        pytest.raises(DataError, match="episode 0, camera front: a picture of 202 bytes cannot be read"),
+    ):
+        assert images is not None
+        list(images.frames(episode, "front"))
