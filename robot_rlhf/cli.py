@@ -40,7 +40,6 @@ from robot_rlhf.commands.arguments import (
     Keys,
     Label,
     Learner,
-    LearnerOptions,
     LiveOptions,
     Record,
     Replay,
@@ -58,6 +57,7 @@ from robot_rlhf.commands.extras import EXTRAS, MissingExtraError, missing, need,
 from robot_rlhf.commands.parsing import PROGRAM, UsageError, parse
 from robot_rlhf.commands.telling import say, show
 from robot_rlhf.feedback.store import StoreError
+from robot_rlhf.learning.device import device
 from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.summary import Summary, read_summary
 from robot_rlhf.runners.choice import make_runner
@@ -77,6 +77,7 @@ _LATER_ERRORS = {  # where they are defined, since importing them here would loa
     "hardware.transport": "TransportError",
     "robot_rlhf.data.errors": "DataError",
     "robot_rlhf.learning.checkpoint": "CheckpointError",
+    "robot_rlhf.learning.device": "DeviceError",
     "robot_rlhf.learning.reward_fit": "FitError",
     "robot_rlhf.runners.on_ray": "ClusterError",
 }
@@ -135,7 +136,7 @@ def _run(command: Command) -> int:
             need("learner", "sim", "learn")
             from robot_rlhf.commands.learner import serve
 
-            serve(command.bind, command.keys, command.runs)
+            serve(command.bind, command.keys, command.runs, command.device)
         case Arm():
             from robot_rlhf.commands.robot import ask
 
@@ -198,22 +199,27 @@ def _train(command: Train) -> Summary | None:
     wire = None
     if settings.in_real_time:
         wire = _wire(command.wire, guide=isinstance(command, Demo), opens=settings.operator == "console")
-    if command.remote != LearnerOptions():
+    if command.remote.is_elsewhere:
         wire = _with_learner(command, settings, wire)
+    on = device(command.remote.device)
     if settings.robot:
         from robot_rlhf.commands.served import try_arm
 
         try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
-        say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
+        begins, where = (
+            "going on with" if resumes else "beginning",
+            "" if on == "cpu" else f", learning on {on}",
+        )
+        say(f"{begins} {out}: {settings.task}, seed {settings.seed}{where}")
         if wire is None:
             from robot_rlhf.commands.train import train
 
-            return train(run)
+            return train(run, device=on)
     from robot_rlhf.commands.live import train_live
 
-    return _summary_of(out) if train_live(out, settings, wire) else None
+    return _summary_of(out) if train_live(out, settings, wire, on) else None
 
 
 def _why_not_headless(settings: RunConfig, begun: Path | None) -> str:

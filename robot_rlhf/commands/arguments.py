@@ -8,6 +8,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from tyro.conf import FlagCreatePairsOff, Positional, UseAppendAction, arg
 
+from robot_rlhf.learning.device import Asked as Device
 from robot_rlhf.runners.runner import Kind
 from robot_rlhf.session.config import RunConfig
 from sim.randomise import RandomiseConfig
@@ -71,14 +72,23 @@ class LiveOptions:
 
 @dataclass(frozen=True)
 class LearnerOptions:
-    """Where the learner of a session in real time runs: beside it, unless you say so."""
+    """What is learned on, and where the learner of a session in real time runs: beside it, unless you say
+    so."""
 
+    device: Device = "cpu"
+    """What to learn on here: cpu, cuda (a GPU), or auto for a GPU where there is one. Not the run's: it may
+    go on on another."""
     learner: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
     """Have `robot-rlhf learner serve` learn there, on another machine say, instead of a process beside."""
     learner_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
     """The session's key to that learner."""
     group: Annotated[str, arg(metavar="NAME", help_behavior_hint="")] = ""
     """With --learner: learn together with all sessions, each with its own --out, that say the same NAME."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether anything was said of a learner on another machine."""
+        return bool(self.learner or self.group or self.learner_key)
 
 
 @dataclass(frozen=True)
@@ -402,6 +412,8 @@ class Learner:
     """Where sessions connect."""
     keys: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of `robot-rlhf keys make NAME --role session`: needed for any address but this machine's own."""
+    device: Device = "cpu"
+    """What to learn on: cpu, cuda (a GPU), or auto for a GPU where there is one."""
     runs: Annotated[Path, arg(metavar="DIR")] = Path("learner")
     """Folder of what is learned from and made here; it can be thrown away, and is sent again then."""
 
