@@ -7,7 +7,7 @@ networks. Beside that the peers as they come, without it, and how fast the machi
 share of its time an update would take at that rate, the floor below which no implementation gets.
 
     pip install -c constraints.txt -e ".[sim,learn,bench,bench-jax]"      # without bench-jax, no sbx
-    python benchmarks/update_speed.py --json update_speed.json [--cores 1] [--repeats 7]
+    python benchmarks/update_speed.py --json update_speed.json [--cores 1] [--repeats 7] [--device cuda]
 """
 
 from __future__ import annotations
@@ -51,17 +51,17 @@ def multiplications() -> float:
     return float(total)
 
 
-def gemm_rate() -> float:
+def gemm_rate(device: str) -> float:
     """Floating-point operations a second of 256 x 256 x 256 products in torch."""
     import torch
 
-    a, b = torch.randn(256, 256), torch.randn(256, 256)
-    out = torch.empty(256, 256)
+    a, b, out = torch.randn(3, 256, 256, device=device)
     best = 0.0
     for _ in range(20):
         began = time.perf_counter()
         for _ in range(100):
             torch.mm(a, b, out=out)
+        out[0, 0].item()  # a GPU is done then
         best = max(best, 100 * 2 * 256**3 / (time.perf_counter() - began))
     return best
 
@@ -78,7 +78,7 @@ def arrays() -> dict[str, Any]:
     }
 
 
-def ours(data: dict[str, Any]) -> Callable[[], object]:
+def ours(data: dict[str, Any], device: Any) -> Callable[[], object]:
     """`UPDATES` updates of our SAC."""
     import numpy as np
 
@@ -114,7 +114,7 @@ def ours(data: dict[str, Any]) -> Callable[[], object]:
     )
     replay.add(episode)
     replay.set_rewards(0, data["reward"])
-    agent, rng = SAC(STATE, ACTION, config, seed=0), np.random.default_rng(0)
+    agent, rng = SAC(STATE, ACTION, config, 0, device), np.random.default_rng(0)
     return lambda: agent.train(replay, UPDATES, rng)
 
 
@@ -168,12 +168,12 @@ def normed() -> Iterator[None]:
         yield
 
 
-def contestants(sb3: Any) -> dict[str, Callable[[], object]]:
-    """Who is compared, by name; sbx where it is installed."""
-    data = arrays()
-    found = {"ours": ours(data), "sb3_plain": peer(sb3, data)}
+def contestants(sb3: Any, device: str) -> dict[str, Callable[[], object]]:
+    """Who is compared, by name; sbx where it is installed, on whatever JAX chooses."""
+    data, there = arrays(), functools.partial(sb3, device=device)
+    found = {"ours": ours(data, device), "sb3_plain": peer(there, data)}
     with normed():
-        found["sb3"] = peer(sb3, data)
+        found["sb3"] = peer(there, data)
     try:
         import sbx
     except ModuleNotFoundError:
@@ -183,7 +183,7 @@ def contestants(sb3: Any) -> dict[str, Callable[[], object]]:
 
 
 def interleaved(
-    trains: dict[str, Callable[[], object]], repeats: int
+    trains: dict[str, Callable[[], object]], repeats: int, device: str
 ) -> tuple[dict[str, list[float]], list[float]]:
     """Updates a second of everybody in turn, and beside each round the machine's rate of products."""
     for train in trains.values():
@@ -191,7 +191,7 @@ def interleaved(
     rates: dict[str, list[float]] = {name: [] for name in trains}
     gemm = []
     for _ in range(repeats):
-        gemm.append(gemm_rate())
+        gemm.append(gemm_rate(device))
         for name, train in trains.items():
             began = time.perf_counter()
             train()
@@ -205,6 +205,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     parser.add_argument("--cores", type=int, default=1, help="cores that the whole process may use")
     parser.add_argument("--repeats", type=int, default=7, help="interleaved repeats; medians are reported")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what to learn on")
     asked = parser.parse_args()
     # Before any library starts its threads: everybody computes on the same cores.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.cores])
@@ -213,7 +214,7 @@ def main() -> None:
     import torch
 
     torch.set_num_threads(asked.cores)
-    rates, gemm = interleaved(contestants(stable_baselines3.SAC), asked.repeats)
+    rates, gemm = interleaved(contestants(stable_baselines3.SAC, asked.device), asked.repeats, asked.device)
     median = {name: statistics.median(values) for name, values in rates.items()}
     floor_s = multiplications() / statistics.median(gemm)
     result = {
@@ -227,6 +228,7 @@ def main() -> None:
         "mflop_an_update": round(multiplications() / 1e6, 1),
         "lowest_and_highest": {name: [round(min(v), 1), round(max(v), 1)] for name, v in rates.items()},
         "cores": asked.cores,
+        "device": asked.device,
         "repeats": asked.repeats,
         "versions": {
             name: version(name)

@@ -104,7 +104,7 @@ def _run(command: Command) -> int:
             need("learner", "sim", "learn")
             from robot_rlhf.commands.learner import serve
 
-            serve(command.bind, command.keys, command.runs)
+            serve(command.bind, command.keys, command.runs, command.device)
         case Arm():
             from robot_rlhf.commands.robot import ask
 

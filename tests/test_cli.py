@@ -19,6 +19,7 @@ from robot_rlhf import __version__, cli
 from robot_rlhf.commands import extras
 from robot_rlhf.commands.arguments import COMMANDS
 from robot_rlhf.commands.settings import flag, settings_of
+from robot_rlhf.learning.device import Device
 from robot_rlhf.report.summary import Summary, read_summary
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.presets import preset
@@ -188,7 +189,7 @@ def test_a_demo_without_a_display_says_that_nobody_but_a_simulated_operator_can_
     summary = read_summary(finished_run.folder)
     assert summary is not None
 
-    def chatty(run: RunFolder) -> Summary:
+    def chatty(run: RunFolder, device: Device) -> Summary:
         print("a library says something")
         os.write(1, b"and so does one that is written in C\n")
         return summary
@@ -219,7 +220,7 @@ def test_a_demo_where_there_is_a_display_is_taught_by_whoever_sits_there(
 ) -> None:
     taught: list[tuple[str, tuple[str, ...]]] = []
 
-    def left_at_once(path: Path, config: RunConfig, wire: Wire) -> bool:
+    def left_at_once(path: Path, config: RunConfig, wire: Wire, on: Device) -> bool:
         taught.append((config.operator, wire.console))
         return False
 

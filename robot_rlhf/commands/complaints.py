@@ -17,6 +17,7 @@ _LATER_ERRORS = {  # where they are defined, since importing them here would loa
     "hardware.transport": "TransportError",
     "robot_rlhf.data.errors": "DataError",
     "robot_rlhf.learning.checkpoint": "CheckpointError",
+    "robot_rlhf.learning.device": "DeviceError",
     "robot_rlhf.learning.reward_fit": "FitError",
     "robot_rlhf.runners.on_ray": "ClusterError",
 }

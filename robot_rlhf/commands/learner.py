@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 import uuid
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from hardware.security import ClientSecurity, ServerSecurity
@@ -14,6 +15,7 @@ from robot_rlhf.commands.interruption import Interruption
 from robot_rlhf.commands.telling import say
 from robot_rlhf.commands.usage import PROGRAM, UsageError
 from robot_rlhf.feedback.store import Store
+from robot_rlhf.learning.device import Asked, Device, device
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.remote.host import LearnerHost
 from robot_rlhf.session.remote.link import RemoteLearnerLink, try_learner
@@ -55,6 +57,10 @@ def elsewhere(options: LearnerOptions, settings: RunConfig) -> Elsewhere | None:
         if options.group or options.learner_key is not None:
             raise UsageError("--group and --learner-key go with --learner tcp://HOST:PORT")
         return None
+    if options.device != "cpu":
+        raise UsageError(
+            f"--device {options.device} beside --learner: say it to `robot-rlhf learner serve`, which learns"
+        )
     if not settings.in_real_time:
         raise UsageError("--learner is for real time: say --operator console, or --live")
     if options.group and not GROUP.fullmatch(options.group):
@@ -65,11 +71,12 @@ def elsewhere(options: LearnerOptions, settings: RunConfig) -> Elsewhere | None:
     return Elsewhere(options.learner, security, options.group)
 
 
-def serve(bind: str, keys: Path | None, runs: Path) -> None:
-    """Learn for whoever connects until Ctrl-C, which has every learner save."""
+def serve(bind: str, keys: Path | None, runs: Path, on: Asked) -> None:
+    """Learn for whoever connects until Ctrl-C, which has every learner save. Raises DeviceError."""
+    chosen = device(on)
     security = None if keys is None else ServerSecurity(keys)
     with Interruption() as interruption:
-        host = LearnerHost(bind, security, runs.absolute(), command)
+        host = LearnerHost(bind, security, runs.absolute(), partial(command, on=chosen))
         try:
             best, *others = reachable(host.address)
             also = f" (or {' or '.join(others)})" if others else ""
@@ -82,6 +89,6 @@ def serve(bind: str, keys: Path | None, runs: Path) -> None:
             host.close()
 
 
-def command(run: Path) -> list[str]:
+def command(run: Path, on: Device) -> list[str]:
     """What runs a learner on the folder of a run."""
-    return [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(run)]
+    return [sys.executable, "-m", "robot_rlhf.commands.live_learner", str(run), on]

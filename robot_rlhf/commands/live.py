@@ -27,6 +27,7 @@ from robot_rlhf.feedback.messages import Stage
 from robot_rlhf.feedback.queries import Worth, select_queries
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Query, Segment, derived_id
+from robot_rlhf.learning.device import Device
 from robot_rlhf.session import processes
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.desk import Desk
@@ -65,9 +66,10 @@ class Wire:
         return None if self.keys is None else ServerSecurity(self.keys)
 
 
-def train_live(path: Path, config: RunConfig, wire: Wire) -> bool:
-    """Go on with the run at `path` until it is done; False where its operator left before."""
-    learner = command(path) if wire.learner is None else wire.learner
+def train_live(path: Path, config: RunConfig, wire: Wire, on: Device = "cpu") -> bool:
+    """Go on with the run at `path` until it is done, learning on that device where it is learned here; False
+    where its operator left before."""
+    learner = command(path, on) if wire.learner is None else wire.learner
     with Interruption() as interruption, live_session(path, config, wire, learner=learner) as session:
         if config.operator == "simulated":
             words = ["-m", "robot_rlhf.commands.live_operator", str(path), session.stream.address]

@@ -24,6 +24,7 @@ from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.store import Store, StoreError
 from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning.checkpoint import CheckpointError
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.reward_fit import FitError
 from robot_rlhf.learning.snapshot import Snapshot
 from robot_rlhf.report.files import REPORT
@@ -55,10 +56,10 @@ _KEPT_POLICIES = 64
 class LiveLearner:
     """One run's learner at the end of a line to its session."""
 
-    def __init__(self, run: RunFolder, line: Client[lm.ToLearner], token: str) -> None:
+    def __init__(self, run: RunFolder, line: Client[lm.ToLearner], token: str, device: Device) -> None:
         self._run, self._config = run, run.config
         self._env = environment(run.config)
-        self._study = Study(run, self._env.obs_size, self._env.axes)
+        self._study = Study(run, self._env.obs_size, self._env.axes, device)
         gc.freeze()  # a long run's episodes are here for good: no search through them shall hold up a pair
         self._line = line
         self._began = self._finishing = self._ended = self.over = False
@@ -319,7 +320,7 @@ def _deliver(line: Client[lm.ToLearner]) -> None:
 
 
 def main() -> int:
-    """`python -m robot_rlhf.commands.live_learner RUN`, started by a live session."""
+    """`python -m robot_rlhf.commands.live_learner RUN DEVICE`, started by a live session."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it tells us
     os.nice(NICENESS)
     path, address, token = Path(sys.argv[1]), os.environ[ADDRESS], os.environ[TOKEN]
@@ -330,7 +331,8 @@ def main() -> int:
         config = read_config(path)
         torch.set_num_threads(config.threads)
         with Store.open_readonly(path / DATABASE) as store:
-            learner = LiveLearner(RunFolder(path, config, store), line, token)
+            device: Device = "cuda" if sys.argv[2] == "cuda" else "cpu"
+            learner = LiveLearner(RunFolder(path, config, store), line, token, device)
             try:
                 learner.run()
             finally:

@@ -15,6 +15,7 @@ from robot_rlhf.commands.onlooker import WALL, Onlooker, settle_log
 from robot_rlhf.commands.report import write_run_report
 from robot_rlhf.commands.summaries import summary_of
 from robot_rlhf.feedback.store import StoreError
+from robot_rlhf.learning.device import Device
 from robot_rlhf.report.metrics import MetricsLog
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.statistics import wilson
@@ -30,7 +31,7 @@ _LOCKED_S = 30.0
 """A worker of a cluster that was cut off may hold its run for some moments after another has its task."""
 
 
-def train(run: RunFolder, progress_to: TextIO | None = None) -> Summary:
+def train(run: RunFolder, progress_to: TextIO | None = None, device: Device = "cpu") -> Summary:
     """Go on with `run` to its end, showing progress on standard error unless told otherwise.
 
     It may be interrupted or killed at any moment: all that was said is in the store, the learner goes on
@@ -38,7 +39,7 @@ def train(run: RunFolder, progress_to: TextIO | None = None) -> Summary:
     its report can be written again at any time.
     """
     torch.set_num_threads(run.config.threads)
-    session = LockstepSession(run)
+    session = LockstepSession(run, device)
     try:
         past = settle_log(run.path, session.learner)
         with MetricsLog(run.path) as log, Progress(planned_steps(run.config), progress_to) as progress:

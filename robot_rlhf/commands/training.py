@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robot_rlhf.commands.arguments import Demo, LearnerOptions, Train
+from robot_rlhf.commands.arguments import Demo, Train
 from robot_rlhf.commands.at_console import wire_of
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import need
@@ -15,6 +15,7 @@ from robot_rlhf.commands.reporting import report_run
 from robot_rlhf.commands.summaries import summary_of
 from robot_rlhf.commands.telling import say
 from robot_rlhf.commands.usage import PROGRAM, UsageError
+from robot_rlhf.learning.device import device
 from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.summary import Summary
 from robot_rlhf.session.config import RunConfig
@@ -45,22 +46,25 @@ def train(command: Train) -> Summary | None:
     wire = None
     if settings.in_real_time:
         wire = wire_of(command.wire, guide=isinstance(command, Demo), opens=settings.operator == "console")
-    if command.remote != LearnerOptions():
+    if command.remote.is_elsewhere:
         wire = _with_learner(command, settings, wire)
+    on = device(command.remote.device)
     if settings.robot:
         from robot_rlhf.commands.served import try_arm
 
         try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
-        say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
+        begins = "going on with" if resumes else "beginning"
+        where = "" if on == "cpu" else f", learning on {on}"
+        say(f"{begins} {out}: {settings.task}, seed {settings.seed}{where}")
         if wire is None:
             from robot_rlhf.commands.train import train as train_in_lockstep
 
-            return train_in_lockstep(run)
+            return train_in_lockstep(run, device=on)
     from robot_rlhf.commands.live import train_live
 
-    return summary_of(out) if train_live(out, settings, wire) else None
+    return summary_of(out) if train_live(out, settings, wire, on) else None
 
 
 def _why_not_headless(settings: RunConfig, begun: Path | None) -> str:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor
 
+from robot_rlhf.learning.state import Tensors, copied
+
 _BETA1, _BETA2, _EPSILON = 0.9, 0.999, 1e-8
 
 
@@ -19,7 +21,7 @@ class FusedAdam:
         self._learning_rate = learning_rate
         self._first = [torch.zeros_like(parameter) for parameter in self.parameters]
         self._second = [torch.zeros_like(parameter) for parameter in self.parameters]
-        self._steps = [torch.zeros(()) for _ in self.parameters]
+        self._steps = [torch.zeros((), device=parameter.device) for parameter in self.parameters]
 
     @torch.no_grad()
     def step(self, gradients: Sequence[Tensor]) -> None:
@@ -37,11 +39,11 @@ class FusedAdam:
             first.mul_(factor)
             second.mul_(factor**2)
 
-    def state(self) -> dict[str, Tensor]:
-        """Copies of the moments and step counts, named by the parameter's index."""
-        tensors: dict[str, Tensor] = {}
+    def state(self) -> Tensors:
+        """Copies of the moments and step counts on the CPU, named by the parameter's index."""
+        tensors: Tensors = {}
         for name, held in self._named():
-            tensors |= {f"{index}.{name}": tensor.clone() for index, tensor in enumerate(held)}
+            tensors |= {f"{index}.{name}": copied(tensor) for index, tensor in enumerate(held)}
         return tensors
 
     def load(self, tensors: dict[str, Tensor]) -> None:

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32, Role
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
-from robot_rlhf.learning.state import Tensors, check_fits, module_state
+from robot_rlhf.learning.state import Tensors, check_fits, copied_array, module_state
 
 _GRIPPER = 3  # where an action has it: the velocity before it, behind it how the hand turns, if it does
 _MIN_EPISODES_TO_HOLD_OUT = 5
@@ -60,6 +61,11 @@ class _Examples:
         chosen = torch.from_numpy(np.flatnonzero(rows))
         tensors = self.obs[chosen], self.action[chosen], self.valid[chosen]
         return _Examples(*tensors, self.episode[rows], self.shown[rows])
+
+    def to(self, device: Device) -> _Examples:
+        """The same there."""
+        tensors = (self.obs.to(device), self.action.to(device), self.valid.to(device))
+        return _Examples(*tensors, self.episode, self.shown)
 
 
 Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -145,21 +151,26 @@ class ChunkedClone:
         self.heldout_error: float | None = None
         """Of the last fit, as in its report; None where nothing was held out."""
 
-    def fit(self, episodes: Iterable[Episode], rng: np.random.Generator) -> CloneReport:
-        """Fit to the operator's actions. Once: the normaliser is set from the same steps. Raises
-        ValueError when there is nothing to clone. The report is the members' mean. What members hold out
-        follows from the demonstrations and the generator alone, so that clones of the same ones compare."""
+    def fit(
+        self, episodes: Iterable[Episode], rng: np.random.Generator, device: Device = "cpu"
+    ) -> CloneReport:
+        """Fit to the operator's actions on `device`; what acts then is on the CPU. Once: the normaliser is
+        set from the same steps. Raises ValueError when there is nothing to clone. The report is the members'
+        mean. What members hold out follows from the demonstrations and the generator alone, so that clones
+        of the same ones compare."""
         examples = _examples(episodes, self.config.chunk, self.config)
         self._normaliser.fit(examples.obs.numpy())
         fraction, reports = self.config.heldout_fraction, []
         held_out = [_heldout_rows(examples, fraction, rng) for _ in self._members]
+        self._modules().to(device)
         for member, rows in zip(self._members, held_out, strict=True):
 
             def loss(obs: Tensor, action: Tensor, valid: Tensor, member: nn.Module = member) -> Tensor:
                 error = (torch.tanh(member(obs)).view_as(action) - action).square().mean(-1)
                 return (error * valid).sum() / valid.sum()
 
-            reports.append(_fit(member, self._normaliser, examples, rows, loss, self.config, rng))
+            reports.append(_fit(member, self._normaliser, examples, rows, loss, self.config, rng, device))
+        self._modules().cpu()
         self.reset()
         report = CloneReport.mean(reports)
         self.heldout_error = report.heldout_error
@@ -188,8 +199,8 @@ class ChunkedClone:
     def snapshot(self) -> dict[str, NDArray[np.float32]]:
         """The arrays that a `learning.snapshot.Snapshot` acts from, copied."""
         arrays = {
-            "clone.mean": self._normaliser.mean.numpy().copy(),
-            "clone.inverse_std": self._normaliser.inverse_std.numpy().copy(),
+            "clone.mean": copied_array(self._normaliser.mean),
+            "clone.inverse_std": copied_array(self._normaliser.inverse_std),
             "clone.replan_every": np.array([self.config.replan_every], np.float32),
         }
         members = [member for member in self._members if isinstance(member, MLP)]
@@ -234,10 +245,11 @@ def _fit(
     error: Loss,
     config: CloneConfig,
     rng: np.random.Generator,
+    device: Device,
 ) -> CloneReport:
     """Fit `network` in place and keep the weights with the least `error` on the rows held out; without any,
     the last ones."""
-    train, heldout = examples.take(~heldout_rows), examples.take(heldout_rows)
+    train, heldout = (examples.take(rows).to(device) for rows in (~heldout_rows, heldout_rows))
     train_obs, heldout_obs = normaliser(train.obs), normaliser(heldout.obs)
     optimizer = torch.optim.AdamW(
         network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
@@ -246,10 +258,11 @@ def _fit(
     for step in range(1, config.steps + 1):
         share = (step - 1) / config.steps
         optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
-        rows = torch.from_numpy(rng.integers(0, len(train_obs), config.batch_size))
-        noise = rng.standard_normal((len(rows), train_obs.shape[1]), dtype=np.float32) * config.obs_noise
+        rows = torch.from_numpy(rng.integers(0, len(train_obs), config.batch_size)).to(device)
+        drawn = rng.standard_normal((len(rows), train_obs.shape[1]), dtype=np.float32) * config.obs_noise
+        noise = torch.from_numpy(drawn).to(device)
         optimizer.zero_grad()
-        error(train_obs[rows] + torch.from_numpy(noise), train.action[rows], train.valid[rows]).backward()
+        error(train_obs[rows] + noise, train.action[rows], train.valid[rows]).backward()
         optimizer.step()
         looks = step >= config.min_steps and step % config.check_every == 0
         if len(heldout_obs) and (looks or step == config.steps):

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32
 from robot_rlhf.learning.cloning import gripper_changes, operator_runs
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.networks import Normaliser
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
@@ -60,8 +61,8 @@ class Eye(nn.Module):
         height, width = maps.shape[-2:]
         flat = maps.flatten(2)
         where = (flat * _SHARPNESS).softmax(-1).unflatten(-1, (height, width))
-        columns = (where.sum(2) * torch.linspace(-1.0, 1.0, width)).sum(-1)
-        rows = (where.sum(3) * torch.linspace(-1.0, 1.0, height)).sum(-1)
+        columns = (where.sum(2) * torch.linspace(-1.0, 1.0, width, device=maps.device)).sum(-1)
+        rows = (where.sum(3) * torch.linspace(-1.0, 1.0, height, device=maps.device)).sum(-1)
         return torch.cat((columns, rows, torch.tanh(flat.amax(-1) / _LIKELY)), -1)
 
 
@@ -157,12 +158,15 @@ class Encoder(nn.Module):
 
     # -- learning to see ---------------------------------------------------------------------------------
 
-    def fit(self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator) -> EncoderReport:
-        """Learn to foretell what the operator did in these episodes, from what was seen. Once; raises
-        ValueError where they drove nothing."""
+    def fit(
+        self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator, device: Device = "cpu"
+    ) -> EncoderReport:
+        """Learn to foretell what the operator did in these episodes, from what was seen, on `device`; what
+        sees then is on the CPU. Once; raises ValueError where they drove nothing."""
         state, pictures, wanted = self._examples(episodes, seen, rng)
         self._normaliser.fit(state.numpy())
-        normalised = self._normaliser(state)
+        self.to(device)
+        normalised, wanted = self._normaliser(state.to(device)), wanted.to(device)
         config, errors = self.config, []
         optimizer = torch.optim.AdamW(
             self.parameters(), config.learning_rate, weight_decay=config.weight_decay
@@ -172,8 +176,9 @@ class Encoder(nn.Module):
             optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
             rows = torch.from_numpy(rng.integers(0, len(state), config.batch_size))
             noise = rng.standard_normal((len(rows), self._state_size), dtype=np.float32) * config.state_noise
-            shifted = _shifted(pictures[rows], config.shift_px, rng)
-            told = self._foretell(self._keypoints(shifted), normalised[rows] + torch.from_numpy(noise))
+            shifted = _shifted(pictures[rows], config.shift_px, rng).to(device)  # all at once are too many
+            rows, noised = rows.to(device), torch.from_numpy(noise).to(device)
+            told = self._foretell(self._keypoints(shifted), normalised[rows] + noised)
             error = (told - wanted[rows]).square()
             loss = 0.5 * error[:, : self._acts].mean() + error[:, self._acts :].mean()
             optimizer.zero_grad()
@@ -182,6 +187,7 @@ class Encoder(nn.Module):
             errors.append(loss.item())
         if not all(map(math.isfinite, errors)):
             raise FloatingPointError("learning to see diverged")
+        self.cpu()
         self._fitted.fill_(True)
         return EncoderReport(float(np.mean(errors[-max(1, config.steps // 10) :])), len(state))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
@@ -11,6 +11,7 @@ from torch import Tensor
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import KIND_OF, Demonstration, Feedback, Kind, Takeover, Undo
 from robot_rlhf.learning.comparisons import Comparer, Comparison
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.reward_config import RewardConfig
 from robot_rlhf.learning.reward_network import BETAS
 from robot_rlhf.learning.split import Split, bootstrap_weight
@@ -38,6 +39,10 @@ class Judgements:
     operator: Tensor
     beta: Tensor
 
+    def to(self, device: Device) -> Judgements:
+        """The same there."""
+        return Judgements(**{item.name: getattr(self, item.name).to(device) for item in fields(self)})
+
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
@@ -56,6 +61,14 @@ class Evidence:
     judgements: Mapping[Kind, Judgements]
     events: Mapping[Kind, int]
     judged: frozenset[int]
+
+    def to(self, device: Device) -> Evidence:
+        """The same there."""
+        return replace(
+            self,
+            **{name: getattr(self, name).to(device) for name in ("obs", "next_obs", "rows", "length")},
+            judgements={kind: of.to(device) for kind, of in self.judgements.items()},
+        )
 
     def idle_members(self) -> list[int]:
         """The members that would train on nothing."""

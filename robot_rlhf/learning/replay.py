@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.learning.device import Device
 
 Rewarder = Callable[[Tensor, Tensor], Tensor]
 """(obs (N, n), next_obs (N, n)) -> rewards (N,)."""
@@ -195,9 +196,14 @@ class Replay:
         return next(self.batches(1, size, operator_fraction, rng))
 
     def batches(
-        self, count: int, size: int, operator_fraction: float, rng: np.random.Generator
+        self,
+        count: int,
+        size: int,
+        operator_fraction: float,
+        rng: np.random.Generator,
+        device: Device = "cpu",
     ) -> Iterator[Batch]:
-        """`count` batches of `size` transitions drawn uniformly with replacement, round(size *
+        """`count` batches on `device` of `size` transitions drawn uniformly with replacement, round(size *
         operator_fraction) of them the operator's, first; when there are none of one sort the other fills
         the batch. Raises ValueError when empty and RuntimeError while any transition lacks its reward."""
         if len(self) == 0:
@@ -216,9 +222,9 @@ class Replay:
                 for pool, drawn in ((self._operator_rows, wanted), (self._policy_rows, size - wanted))
                 if drawn
             ]
-            yield from self._gather(np.concatenate(halves, axis=1))
+            yield from self._gather(np.concatenate(halves, axis=1), device)
 
-    def _gather(self, rows: NDArray[np.int64]) -> Iterator[Batch]:
+    def _gather(self, rows: NDArray[np.int64], device: Device) -> Iterator[Batch]:
         """One Batch for each row of `rows` (G, B)."""
         place = self._place.values[rows]
         columns = (
@@ -230,5 +236,5 @@ class Replay:
             self._operator.values[rows],
             *(() if self._base_policy is None else (self._base.values[place], self._base.values[place + 1])),
         )
-        for batch in zip(*(torch.from_numpy(column) for column in columns), strict=True):
+        for batch in zip(*(torch.from_numpy(column).to(device) for column in columns), strict=True):
             yield Batch(*batch)

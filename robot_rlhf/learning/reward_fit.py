@@ -44,7 +44,8 @@ def fit(
     generator: torch.Generator,
 ) -> Fitted:
     """Fit `network` and `operators` in place, from where they are, and keep the best by held-out
-    likelihood. Members never mix: each has its own events, network and beliefs about the operators.
+    likelihood. Members never mix: each has its own events, network and beliefs about the operators. All but
+    the generator, which is the CPU's, must be on one device.
 
     Raises FitError when a number stops being finite.
     """
@@ -83,7 +84,7 @@ def log_probabilities(
 ) -> Tensor:
     """(M, B, A) log-probability of every answer to the judgements `picked` (M, B), whose windows have
     `returns` (M, B, W); where a window is missing its return is not looked at."""
-    member = torch.arange(len(picked)).unsqueeze(1)
+    member = torch.arange(len(picked), device=picked.device).unsqueeze(1)
     operator = of.operator[picked]
     beta = operators.log_beta[member, operator, of.beta[picked]].exp()
     lapse = operators.lapse[member, operator]
@@ -124,6 +125,7 @@ class _Trainer:
             weight_decay=config.weight_decay,
             fused=True,
         )
+        self._device = evidence.obs.device
         judgements = evidence.judgements
         self.held_out = sum(int((of.side == HELD_OUT).sum()) for of in judgements.values())
         # (M, K): what each kind weighs for each member, and how many of the step's events it gets
@@ -142,7 +144,7 @@ class _Trainer:
         drawn = {kind: self._draw(of, self._batch[kind]) for kind, of in evidence.judgements.items()}
         rows = {kind: self._rows(evidence.judgements[kind], picked) for kind, (picked, _) in drawn.items()}
         shape = (members, config.batch_transitions)
-        replayed = torch.randint(evidence.replayed, shape, generator=self._generator)
+        replayed = torch.randint(evidence.replayed, shape, generator=self._generator).to(self._device)
         every = torch.cat([*(of.flatten(1) for of in rows.values()), replayed], dim=1)
         rewards = self._network(self._features[every])
         *parts, penalised = rewards.split([*(of[0].numel() for of in rows.values()), shape[1]], dim=1)
@@ -165,19 +167,21 @@ class _Trainer:
         members, count = of.weight.shape
         if count <= size:
             total = of.weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
-            return torch.arange(count).expand(members, -1), of.weight / total
+            return torch.arange(count, device=self._device).expand(members, -1), of.weight / total
         idle = of.weight.sum(dim=1, keepdim=True) == 0
         chance = torch.where(idle, torch.ones_like(of.weight), of.weight)
-        picked = torch.multinomial(chance, size, replacement=True, generator=self._generator)
-        return picked, (~idle).float().expand(-1, size) / size
+        picked = torch.multinomial(chance.cpu(), size, replacement=True, generator=self._generator)
+        return picked.to(self._device), (~idle).float().expand(-1, size) / size
 
     def _rows(self, of: Judgements, picked: Tensor) -> Tensor:
         """(M, B, W, S) transitions, S spread evenly over each window with a random offset each."""
-        windows = of.windows[torch.arange(len(picked)).unsqueeze(1), picked].clamp_min(0)
+        member = torch.arange(len(picked), device=self._device).unsqueeze(1)
+        windows = of.windows[member, picked].clamp_min(0)
         length = self._evidence.length[windows].unsqueeze(-1)
         samples = min(self._config.window_samples, int(length.max()))
-        offset = torch.rand((*windows.shape, samples), generator=self._generator)
-        position = ((torch.arange(samples) + offset) * (length / samples)).long()
+        offset = torch.rand((*windows.shape, samples), generator=self._generator).to(self._device)
+        place = torch.arange(samples, device=self._device) + offset
+        position = (place * (length / samples)).long()
         return self._evidence.rows[windows.unsqueeze(-1), torch.minimum(position, length - 1)]
 
     def _priors(self) -> Tensor:
@@ -225,7 +229,7 @@ class _Examiner:
             of = self._judgements[kind]
             windows = of.windows[:, picked[0]]
             place = torch.searchsorted(self._windows, windows.clamp_min(self._windows[0]))
-            member = torch.arange(len(picked)).view(-1, 1, 1)
+            member = torch.arange(len(picked), device=picked.device).view(-1, 1, 1)
             mine = returns[member, place]
             chances[kind] = log_probabilities(kind, of, picked, mine, self._operators)
         return chances
@@ -256,5 +260,6 @@ class _Examiner:
             confidence, choice = mean.max(dim=-1)
             tied = (answer == likelihoods.EQUAL) & (kind is Kind.PREFERENCES)
             confidence = confidence.masked_fill(tied, math.nan)
-            found[kind] = Predictions(probability.numpy(), confidence.numpy(), (choice == answer).numpy())
+            correct = (choice == answer).cpu().numpy()
+            found[kind] = Predictions(probability.cpu().numpy(), confidence.cpu().numpy(), correct)
         return found

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Feedback, Kind, Segment, Undo
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.evidence import Evidence, family, gather, standing
 from robot_rlhf.learning.information import information
 from robot_rlhf.learning.likelihoods import preference
@@ -24,6 +25,7 @@ from robot_rlhf.learning.reward_network import Operators, RewardNetwork
 from robot_rlhf.learning.reward_report import FitReport, KindReport, OperatorReport, Predictions, report
 from robot_rlhf.learning.scale import RewardScale
 from robot_rlhf.learning.split import Split
+from robot_rlhf.learning.state import copied_array
 from robot_rlhf.learning.windows import TransitionTable, WindowIndex
 
 __all__ = [
@@ -44,17 +46,18 @@ class RewardModel:
 
     `version` counts the fits; `scale` belongs to the version. A fit either succeeds wholly or leaves the
     model as it was. It starts from what is known: beliefs about the operators wholly, weights as far as
-    `carry` says. Seeded: the same calls give the same numbers on the same machine.
+    `carry` says. Seeded: the same calls give the same numbers on the same machine. It is fitted on `device`
+    and judges on the CPU.
     """
 
-    def __init__(self, obs_size: int, config: RewardConfig, seed: int) -> None:
+    def __init__(self, obs_size: int, config: RewardConfig, seed: int, device: Device = "cpu") -> None:
         if obs_size < 1:
             raise ValueError(f"obs_size is {obs_size}: it must be at least 1")
         if not 0 <= seed < 2**31:
             raise ValueError(f"seed is {seed}: it must be from 0 to 2**31 - 1")
         self.version = 0
         self.scale = RewardScale(0.0, 1.0)
-        self._obs_size, self._config, self._seed = obs_size, config, seed
+        self._obs_size, self._config, self._seed, self._device = obs_size, config, seed, device
         self._network = RewardNetwork(obs_size, config, torch.Generator().manual_seed(seed))
         self._operators = Operators(config)
         self._names: list[str] = []
@@ -86,8 +89,10 @@ class RewardModel:
         first_weights = torch.Generator().manual_seed(self._seed)
         network.refresh(self._config.carry if self.version else 0.0, first_weights)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.version + 1)
-        operators = self._operators.grown(len(names), self._config)
-        fitted = fit(network, operators, evidence, self._config, generator)
+        operators = self._operators.grown(len(names), self._config).to(self._device)
+        there = evidence.to(self._device)
+        fitted = fit(network.to(self._device), operators, there, self._config, generator)
+        network, operators = network.cpu(), operators.cpu()
         old = self.scale
         new = _scale(network, evidence, self._config.scale_floor)
         self.version, self.scale = self.version + 1, new
@@ -171,13 +176,13 @@ class RewardModel:
             return {}
         network = self._network
         arrays = {
-            "judge.mean": network.mean.float().numpy().copy(),
-            "judge.std": network.std.float().numpy().copy(),
+            "judge.mean": copied_array(network.mean.float()),
+            "judge.std": copied_array(network.std.float()),
             "judge.scale": np.array([self.scale.mean, self.scale.std], np.float32),
         }
         for part, tensors in (("weights", network.weights), ("biases", network.biases)):
             for layer, tensor in enumerate(tensors):
-                arrays[f"judge.{part}.{layer}"] = tensor.detach().numpy().copy()
+                arrays[f"judge.{part}.{layer}"] = copied_array(tensor)
         return arrays
 
     def state(self) -> dict[str, Tensor]:

@@ -87,11 +87,13 @@ class Operators(nn.Module):
     `tie` that of log_nu's and `lapsing` that of lapse's.
     """
 
+    start: Tensor
+
     def __init__(self, config: RewardConfig) -> None:
         super().__init__()
         self._members = config.members
         start = [math.log(getattr(config.rationalities, name)) for name in BETAS]
-        self.start = torch.tensor(start)
+        self.register_buffer("start", torch.tensor(start), persistent=False)
         self.tie = math.log(config.tie)
         self.lapsing = math.log(config.lapse / (1.0 - config.lapse))
         self.log_beta = nn.Parameter(torch.empty(config.members, 0, len(BETAS)))

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robot_rlhf.learning.adam import FusedAdam
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.networks import BASE_EDGE, CriticEnsemble, Normaliser, ResidualActor
 from robot_rlhf.learning.policy_config import SACConfig
 from robot_rlhf.learning.replay import Batch, Replay
@@ -23,6 +24,8 @@ from robot_rlhf.learning.scale import RewardScale
 from robot_rlhf.learning.state import (
     Tensors,
     check_fits,
+    copied,
+    copied_array,
     module_state,
     under_prefix,
     with_prefix,
@@ -36,11 +39,14 @@ class SAC:
 
     The actor corrects what a base policy would do, which critics see too; whoever has no base leaves it out,
     for zeros. `normaliser` may be fitted once, before the first update. All randomness comes from one own
-    generator, so the same seed and the same batches give the same numbers on the same machine.
+    generator, so the same seed and the same batches give the same numbers on the same machine. Updates are
+    made on `device`, where batches must be, and all that is given out is on the CPU.
     """
 
-    def __init__(self, obs_size: int, action_size: int, config: SACConfig, seed: int) -> None:
-        self.config = config
+    def __init__(
+        self, obs_size: int, action_size: int, config: SACConfig, seed: int, device: Device = "cpu"
+    ) -> None:
+        self.config, self.device = config, device
         self.obs_size, self.action_size = obs_size, action_size
         self._generator = torch.Generator().manual_seed(seed)
         width, depth, bounds = config.hidden, config.layers, (config.log_std_low, config.log_std_high)
@@ -50,8 +56,12 @@ class SAC:
         self.critic = CriticEnsemble(inputs, action_size, width, depth, config.critics, self._generator)
         self._target = copy.deepcopy(self.critic).requires_grad_(False)
         self._average = copy.deepcopy(self.actor).requires_grad_(False)
-        self._log_alpha = torch.tensor(math.log(config.initial_temperature))
-        self._spread = torch.zeros(())  # running spread of Q over a batch; 0 before the first actor update
+        for module in self._modules().values():
+            module.to(device)
+        self._log_alpha = torch.tensor(math.log(config.initial_temperature)).to(device)
+        self._spread = torch.zeros(
+            (), device=device
+        )  # running spread of Q over a batch; 0 before the first actor update
         self._updates = 0
         self._actor_updates = 0
         wanted = config.target_entropy
@@ -79,6 +89,23 @@ class SAC:
         share = min(1.0, max(0, self._updates - config.critic_warmup_updates) / config.bc_anneal_updates)
         return config.bc_weight_start + share * (config.bc_weight_end - config.bc_weight_start)
 
+    def at_hand(self) -> SAC:
+        """What acts beside the arm: on the CPU this itself, else a copy there as it is now, to act alone.
+        Both draw from the one generator."""
+        if self.device == "cpu":
+            return self
+        acting = copy.copy(self)
+        acting.device = "cpu"
+        acting.normaliser, acting.actor = (
+            copy.deepcopy(self.normaliser).cpu(),
+            copy.deepcopy(self.actor).cpu(),
+        )
+        acting._average, acting._target = (
+            copy.deepcopy(self._average).cpu(),
+            copy.deepcopy(self._target).cpu(),
+        )
+        return acting
+
     def act(
         self,
         obs: NDArray[np.float32],
@@ -92,7 +119,8 @@ class SAC:
         The actor's proposal is taken where all of the slow critics find it better than the base's, since a
         young actor loses what its base can do (Hu et al. 2024, IBRL). `deterministic` takes the squashed mean
         instead of a sample around it; `averaged` asks the averaged actor.
-        Raises ValueError for another shape and FloatingPointError rather than return a NaN.
+        Raises ValueError for another shape and FloatingPointError rather than return a NaN. For what is on
+        the CPU: see `at_hand`.
         """
         if obs.shape[-1] != self.obs_size or obs.ndim not in (1, 2):
             size = self.obs_size
@@ -130,7 +158,9 @@ class SAC:
             raise ValueError(f"updates is {updates}: it must be at least 1")
         measured = self._updates + updates - self.config.actor_every
         metrics: Metrics = {}
-        for batch in replay.batches(updates, self.config.batch_size, self.config.operator_fraction, rng):
+        for batch in replay.batches(
+            updates, self.config.batch_size, self.config.operator_fraction, rng, self.device
+        ):
             metrics |= self.update(batch, with_metrics=self._updates >= measured) or {}
         return metrics
 
@@ -179,8 +209,8 @@ class SAC:
         normaliser = self.normaliser
         arrays = {
             "version": np.array([self._updates], np.float32),
-            "obs.mean": normaliser.mean.numpy().copy(),
-            "obs.inverse_std": normaliser.inverse_std.numpy().copy(),
+            "obs.mean": copied_array(normaliser.mean),
+            "obs.inverse_std": copied_array(normaliser.inverse_std),
             "obs.clip": np.array(normaliser.CLIP, np.float32),
             "log_std": np.array(self.actor.log_std_range, np.float32),
             "base_edge": np.array(BASE_EDGE, np.float32),
@@ -188,23 +218,23 @@ class SAC:
         for name, actor in (("explorer", self.actor), ("deployed", self._average)):
             for part, tensors in (("weights", actor.trunk.weights), ("biases", actor.trunk.biases)):
                 for layer, tensor in enumerate(tensors):
-                    arrays[f"{name}.{part}.{layer}"] = tensor.detach().numpy().copy()
+                    arrays[f"{name}.{part}.{layer}"] = copied_array(tensor)
         *hidden, (weight, bias) = zip(self._target.weights, self._target.biases, strict=True)
         layers = [*hidden, (weight.mT, bias.unsqueeze(-1))]  # the last is kept as a row: see CriticEnsemble
         for layer, (weight, bias) in enumerate(layers):
-            arrays[f"critic.weights.{layer}"] = np.ascontiguousarray(weight.detach().numpy()).copy()
-            arrays[f"critic.biases.{layer}"] = bias.detach().numpy().copy()
+            arrays[f"critic.weights.{layer}"] = copied_array(weight)
+            arrays[f"critic.biases.{layer}"] = copied_array(bias)
         return arrays
 
     def state(self) -> Tensors:
-        """Copies of everything that going on needs, as flat named tensors."""
+        """Copies of everything that going on needs, as flat named tensors on the CPU."""
         tensors: Tensors = {}
         for name, module in self._modules().items():
             tensors |= with_prefix(name, module_state(module))
         for name, optimizer in self._optimizers().items():
             tensors |= with_prefix(name, optimizer.state())
-        tensors["log_temperature"] = self._log_alpha.clone()
-        tensors["spread"] = self._spread.clone()
+        tensors["log_temperature"] = copied(self._log_alpha)
+        tensors["spread"] = copied(self._spread)
         tensors["updates"] = torch.tensor([self._updates, self._actor_updates])
         tensors["generator"] = self._generator.get_state()
         return tensors
@@ -218,7 +248,7 @@ class SAC:
         for name, optimizer in self._optimizers().items():
             optimizer.load(under_prefix(name, state))
         self._log_alpha.copy_(state["log_temperature"])
-        self._spread = state["spread"].clone()
+        self._spread = state["spread"].to(self.device, copy=True)
         self._updates, self._actor_updates = (int(count) for count in state["updates"])
         self._generator.set_state(state["generator"])
 
@@ -239,12 +269,12 @@ class SAC:
         }
 
     def _noise(self, rows: int) -> Tensor:
-        return torch.randn(rows, self.action_size, generator=self._generator)
+        return torch.randn(rows, self.action_size, generator=self._generator).to(self.device)
 
     def _least(self, values: Tensor) -> Tensor:
         """(M, B) -> (B,): the minimum over `target_critics` critics, drawn when there are more."""
         if self.config.target_critics < self.config.critics:
-            drawn = torch.randperm(self.config.critics, generator=self._generator)
+            drawn = torch.randperm(self.config.critics, generator=self._generator).to(values.device)
             values = values[drawn[: self.config.target_critics]]
         return values.amin(0) if len(values) != 2 else torch.minimum(values[0], values[1])
 

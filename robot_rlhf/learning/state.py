@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import numpy as np
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robot_rlhf.learning.checkpoint import CheckpointError
@@ -38,6 +40,17 @@ def check_fits(expected: Mapping[str, Tensor], found: Mapping[str, Tensor], what
             )
 
 
+def copied(tensor: Tensor) -> Tensor:
+    """A copy on the CPU, wherever the tensor is."""
+    return tensor.detach().to("cpu", copy=True)
+
+
+def copied_array(tensor: Tensor) -> NDArray[np.float32]:
+    """A copy as a contiguous array, wherever the tensor is."""
+    array: NDArray[np.float32] = copied(tensor).contiguous().numpy()
+    return array
+
+
 def module_state(module: nn.Module) -> Tensors:
-    """Copies of a module's parameters and buffers."""
-    return {name: tensor.detach().clone() for name, tensor in module.state_dict().items()}
+    """Copies of a module's parameters and buffers, on the CPU."""
+    return {name: copied(tensor) for name, tensor in module.state_dict().items()}

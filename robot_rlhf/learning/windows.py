@@ -93,5 +93,5 @@ class WindowIndex:
 
 def window_means(rewards: Tensor, rows: Tensor, length: Tensor) -> Tensor:
     """(M, V) mean reward of V windows from (M, N) rewards, rows (V, L) and length (V,)."""
-    inside = torch.arange(rows.shape[1]) < length.unsqueeze(1)
+    inside = torch.arange(rows.shape[1], device=rows.device) < length.unsqueeze(1)
     return (rewards[:, rows] * inside).sum(dim=-1) / length

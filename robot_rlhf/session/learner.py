@@ -26,6 +26,7 @@ from robot_rlhf.feedback.types import (
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.cloning import ChunkedClone, moving_steps
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.encoder import Encoder, Seen
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
@@ -53,7 +54,7 @@ class CorrectedClone:
     """The policy as it drives one arm: the clone, corrected by SAC's actor; the actor alone without one."""
 
     def __init__(self, clone: ChunkedClone | None, sac: SAC, explore: bool) -> None:
-        self._clone, self._sac, self._explore = copy.copy(clone), sac, explore
+        self._clone, self._sac, self._explore = copy.copy(clone), sac.at_hand(), explore
         self.reset()
 
     def reset(self) -> None:
@@ -98,9 +99,10 @@ class Learner:
     """Holds everything that learns. It is told of episodes and events, never of the task's reward
     (unless the run's config says `reward = "task"`)."""
 
-    def __init__(self, config: RunConfig, obs_size: int, action_size: int) -> None:
-        """`obs_size` is what an environment's observation has; with cameras an encoder makes more of it."""
-        self.config = config
+    def __init__(self, config: RunConfig, obs_size: int, action_size: int, device: Device = "cpu") -> None:
+        """`obs_size` is what an environment's observation has; with cameras an encoder makes more of it.
+        Gradient steps are made on `device`."""
+        self.config, self._device = config, device
         self.encoder: Encoder | None = None
         """What makes observations of states and pictures, where there are cameras."""
         self._state_size, self._action_size = obs_size, action_size
@@ -109,8 +111,9 @@ class Learner:
             obs_size = self.encoder.size
         self._obs_size = obs_size
         self.replay = Replay(obs_size, action_size)
-        self.reward = RewardModel(obs_size, config.reward_model, seed_of(config.seed, Purpose.REWARD))
-        self.sac = SAC(obs_size, action_size, config.sac, seed_of(config.seed, Purpose.POLICY))
+        fit_seed, policy_seed = (seed_of(config.seed, each) for each in (Purpose.REWARD, Purpose.POLICY))
+        self.reward = RewardModel(obs_size, config.reward_model, fit_seed, device)
+        self.sac = SAC(obs_size, action_size, config.sac, policy_seed, device)
         self.episodes: dict[int, Episode] = {}
         self.clone: ChunkedClone | None = None
         """The newest clone of what the operator drove."""
@@ -136,7 +139,10 @@ class Learner:
     def cloned(self, episodes: Sequence[Episode]) -> Actor:
         """A clone of what the operator drove in these episodes, on its own. Raises ValueError where that is
         nothing."""
-        return Driving(make_clone(self._obs_size, self._action_size, episodes, self.config), self.encoder)
+        return Driving(self._cloned(episodes), self.encoder)
+
+    def _cloned(self, episodes: Sequence[Episode]) -> ChunkedClone:
+        return make_clone(self._obs_size, self._action_size, episodes, self.config, self._device)
 
     def as_seen(self, episode: Episode, seen: Seen) -> Episode:
         """A stored episode with the observations that are learned from."""
@@ -145,7 +151,7 @@ class Learner:
     def learn_to_see(self, episodes: Sequence[Episode], seen: Seen) -> None:
         """Fit the encoder to what the operator drove in these episodes; all must be told of anew after it."""
         self.encoder = self._new_encoder()
-        self.encoder.fit(episodes, seen, generator(self.config.seed, Purpose.ENCODER))
+        self.encoder.fit(episodes, seen, generator(self.config.seed, Purpose.ENCODER), self._device)
 
     def _new_encoder(self) -> Encoder:
         config, seed = self.config, seed_of(self.config.seed, Purpose.ENCODER)
@@ -184,7 +190,7 @@ class Learner:
 
     def clone_again(self, episodes: Sequence[Episode]) -> None:
         """Clone what the operator drove in these episodes. Raises ValueError where that is nothing."""
-        self.clone = make_clone(self._obs_size, self._action_size, episodes, self.config)
+        self.clone = self._cloned(episodes)
         self.replay.rebase(self.clone.along)
         self._clones += 1
 
@@ -192,7 +198,7 @@ class Learner:
         """Make the policy's clone anew of these episodes, `steps` of them driven in takeovers; False where
         the old one is kept, being so much better on the demonstrations that both hold out."""
         self.takeovers_cloned = steps
-        new = make_clone(self._obs_size, self._action_size, episodes, self.config)
+        new = self._cloned(episodes)
         before = None if self.clone is None else self.clone.heldout_error
         tolerance = self.config.clone.anew_tolerance
         if before is not None and new.heldout_error is not None and new.heldout_error > tolerance * before:
@@ -266,11 +272,15 @@ class Learner:
 
 
 def make_clone(
-    obs_size: int, action_size: int, episodes: Sequence[Episode], config: RunConfig
+    obs_size: int,
+    action_size: int,
+    episodes: Sequence[Episode],
+    config: RunConfig,
+    device: Device = "cpu",
 ) -> ChunkedClone:
     """A clone of what the operator drove. Raises ValueError where that is nothing."""
     clone = ChunkedClone(obs_size, action_size, config.clone, seed_of(config.seed, Purpose.CLONE))
-    clone.fit(episodes, generator(config.seed, Purpose.CLONE))
+    clone.fit(episodes, generator(config.seed, Purpose.CLONE), device)
     return clone
 
 

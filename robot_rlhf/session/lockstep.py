@@ -29,6 +29,7 @@ from robot_rlhf.feedback.types import (
     Takeover,
     derived_id,
 )
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.turns import Turn, next_turn
 from robot_rlhf.session.environment import environment
 from robot_rlhf.session.rollout import (
@@ -49,14 +50,14 @@ _ASKED = "pairs_asked_at"  # the store's note of the policy episodes there were 
 
 
 class LockstepSession:
-    """Runs a run folder's config to its end, from wherever its store says it stands."""
+    """Runs a run folder's config to its end, from wherever its store says it stands, learning on `device`."""
 
-    def __init__(self, run: RunFolder) -> None:
+    def __init__(self, run: RunFolder, device: Device = "cpu") -> None:
         self.run, self.config, self.store = run, run.config, run.store
         self.env = environment(self.config)
         self._side: TaskEnv | None = None
         try:
-            self.study = Study(run, self.env.obs_size, self.env.axes)
+            self.study = Study(run, self.env.obs_size, self.env.axes, device)
         except BaseException:
             self.close()
             raise

@@ -18,6 +18,7 @@ from robot_rlhf.feedback.operator import PAIR_S
 from robot_rlhf.feedback.queries import Worth, label_demand, select_queries
 from robot_rlhf.feedback.store_codec import episodes_of
 from robot_rlhf.feedback.types import Feedback, Kind, Outcome, Preference, Query, Segment, derived_id
+from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
 from robot_rlhf.learning.turns import Turn, next_turn
@@ -54,13 +55,13 @@ class Watcher:
 class Study:
     """A run's learner and all that is known to it."""
 
-    def __init__(self, run: RunFolder, obs_size: int, action_size: int) -> None:
+    def __init__(self, run: RunFolder, obs_size: int, action_size: int, device: Device = "cpu") -> None:
         self.run, self.config, self.store = run, run.config, run.store
         self.watcher = Watcher()
         self.kinds = self.config.kinds
         self.judged = self.config.reward == "learned" and self.config.policy == "rl"
         """Whether judgements are of use: they serve the reward model alone."""
-        self.learner = Learner(self.config, obs_size, action_size)
+        self.learner = Learner(self.config, obs_size, action_size, device)
         self._asked: list[Query] = []
         saved = run.latest_checkpoint()
         if saved is not None:

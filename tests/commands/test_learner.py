@@ -179,6 +179,11 @@ def test_ctrl_c_ends_it(far_run: FarRun) -> None:
         (["learner", "serve", "--bind", "tcp://0.0.0.0:5000", "--keys", "none"], "none"),
         (["train", "--out", "run", "--learner", "tcp://127.0.0.1:5000"], "--learner is for real time"),
         (["train", "--live", "--out", "run", "--group", "bench"], "go with --learner"),
+        (["train", "--out", "run", "--device", "gpu"], "gpu"),
+        (
+            ["train", "--live", "--out", "run", "--device", "auto", "--learner", "tcp://127.0.0.1:5000"],
+            "say it to `robot-rlhf learner serve`",
+        ),
         (["train", "--live", "--out", "run", "--learner", "there"], "tcp://HOST:PORT"),
         (["train", "--live", "--out", "run", "--learner", "tcp://192.0.2.1:5000"], "without keys"),
         (["train", "--live", "--out", "run", "--learner", "tcp://127.0.0.1:5000", "--group", "a/b"], "'a/b'"),
@@ -190,6 +195,17 @@ def test_what_cannot_be_is_told_in_one_line(
 ) -> None:
     assert told in refused(*words)
     assert not (here / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "words", [["train", "--out", "run"], ["learner", "serve", "--bind", "tcp://127.0.0.1:0"]]
+)
+def test_a_gpu_that_is_not_there_is_named_before_anything_begins(
+    words: list[str], here: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert "there is only the CPU here" in refused(*words, "--device", "cuda")
+    assert not list(here.iterdir())
 
 
 def test_an_operator_s_key_has_nothing_learned(tmp_path: Path, refused: Refused) -> None:

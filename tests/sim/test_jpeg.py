@@ -16,7 +16,7 @@ def test_pixels_come_back_as_they_were_within_what_the_codec_loses() -> None:
     rows, columns = np.mgrid[0:40, 0:60]
     picture = np.stack([4 * rows, 3 * columns, rows + columns], axis=-1).astype(np.uint8)
     again = decoded(jpeg(picture))
-    assert (again.shape, again.dtype) == ((40, 60, 3), np.uint8)
+    assert again.shape == (40, 60, 3) and again.dtype == np.uint8
     assert np.abs(again.astype(int) - picture).mean() < 3
 
 

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 from tyro.conf import Positional, arg
 
 from robot_rlhf.commands.arguments.options import Switch
+from robot_rlhf.learning.device import Asked as Device
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Learner:
     """Where sessions connect."""
     keys: Annotated[Path | None, arg(metavar="DIR", help_behavior_hint="")] = None
     """Folder of `robot-rlhf keys make NAME --role session`: needed for any address but this machine's own."""
+    device: Device = "cpu"
+    """What to learn on: cpu, cuda (a GPU), or auto for a GPU where there is one."""
     runs: Annotated[Path, arg(metavar="DIR")] = Path("learner")
     """Folder of what is learned from and made here; it can be thrown away, and is sent again then."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 from tyro.conf import FlagCreatePairsOff, arg
 
+from robot_rlhf.learning.device import Asked as Device
 from robot_rlhf.runners.runner import Kind
 
 Switch = Annotated[FlagCreatePairsOff[bool], arg(help_behavior_hint="")]
@@ -69,14 +70,23 @@ class LiveOptions:
 
 @dataclass(frozen=True)
 class LearnerOptions:
-    """Where the learner of a session in real time runs: beside it, unless you say so."""
+    """What is learned on, and where the learner of a session in real time runs: beside it, unless you say
+    so."""
 
+    device: Device = "cpu"
+    """What to learn on here: cpu, cuda (a GPU), or auto for a GPU where there is one. Not the run's: it may
+    go on on another."""
     learner: Annotated[str, arg(metavar="tcp://HOST:PORT", help_behavior_hint="")] = ""
     """Have `robot-rlhf learner serve` learn there, on another machine say, instead of a process beside."""
     learner_key: Annotated[Path | None, arg(metavar="FILE.key", help_behavior_hint="")] = None
     """The session's key to that learner."""
     group: Annotated[str, arg(metavar="NAME", help_behavior_hint="")] = ""
     """With --learner: learn together with all sessions, each with its own --out, that say the same NAME."""
+
+    @property
+    def is_elsewhere(self) -> bool:
+        """Whether anything was said of a learner on another machine."""
+        return bool(self.learner or self.group or self.learner_key)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,191 @@
+"""Learning on a GPU, pretended (see `pretended.py`): no operation has tensors of both devices, and what comes
+of it lies on the CPU and is what the CPU alone makes of the same, to the bit."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+from robot_rlhf.feedback.episode import Episode, Role
+from robot_rlhf.feedback.types import (
+    Choice,
+    Demonstration,
+    Driver,
+    Evaluation,
+    Feedback,
+    Outcome,
+    Preference,
+    Segment,
+    Takeover,
+)
+from robot_rlhf.learning import checkpoint
+from robot_rlhf.learning.cloning import ChunkedClone
+from robot_rlhf.learning.device import DeviceError, device
+from robot_rlhf.learning.encoder import Encoder
+from robot_rlhf.learning.encoder_config import EncoderConfig
+from robot_rlhf.learning.policy_config import CloneConfig, SACConfig
+from robot_rlhf.learning.replay import Replay
+from robot_rlhf.learning.reward_config import RewardConfig
+from robot_rlhf.learning.reward_model import RewardModel
+from robot_rlhf.learning.sac import SAC
+from robot_rlhf.learning.scale import RewardScale
+from robot_rlhf.learning.snapshot import Snapshot
+from tests.learning.pretended import GPU, MixedError, pretended_gpu
+
+OBS, AXES, STEPS, SEED = 5, 4, 14, 3
+CLONE = CloneConfig(hidden=8, members=2, steps=8, min_steps=4, check_every=4, batch_size=16, chunk=4)
+POLICY = SACConfig(
+    hidden=8, critics=3, target_critics=2, batch_size=16, critic_warmup_updates=2, bc_nll_weight=0.1
+)
+REWARD = RewardConfig(
+    members=2, hidden=8, fit_steps=8, min_steps=4, check_every=4, batch_events=4, min_held_out=1, held_out=0.3
+)
+
+
+def episode(id: int, role: Role) -> Episode:
+    rng = np.random.default_rng(id)
+    driver = Driver.OPERATOR if role is Role.DEMONSTRATION else Driver.POLICY
+    return Episode(
+        id=id,
+        role=role,
+        task="reach",
+        seed=id,
+        policy_version=0,
+        obs=rng.normal(size=(STEPS + 1, OBS)).astype(np.float32),
+        action=rng.uniform(-1, 1, (STEPS, AXES)).astype(np.float32),
+        proposed=rng.uniform(-1, 1, (STEPS, AXES)).astype(np.float32),
+        driver=np.full(STEPS, driver, np.uint8),
+        scenes=np.zeros((STEPS + 1, 1), np.float32),
+        terminated=False,
+        truncated=True,
+    )
+
+
+EPISODES = {id: episode(id, Role.DEMONSTRATION if id < 6 else Role.ONLINE) for id in range(12)}
+SHOWN = [one for one in EPISODES.values() if one.role is Role.DEMONSTRATION]
+
+
+def said() -> Iterator[Feedback]:
+    """Of each kind so many that minibatches are drawn, and some are held out."""
+    for id in range(12):
+        who: Any = {"operator": "ann", "session": "s", "time_ns": id}
+        left, right = Segment(id, 0, 4), Segment((id + 5) % 12, 3, 5)
+        choice = (Choice.LEFT, Choice.RIGHT, Choice.EQUAL)[id % 3]
+        yield Preference(**who, id=f"p{id}", query="q", left=left, right=right, choice=choice, response_s=1.0)
+        yield Evaluation(**who, id=f"e{id}", episode=id, step=12, good=id % 2 == 0)
+        yield Takeover(**who, id=f"t{id}", executed=Segment(id, 4, 3), counterfactual=None)
+        yield Outcome(**who, id=f"o{id}", episode=id, success=id % 2 == 0)
+        yield Demonstration(**who, id=f"d{id}", episode=id, alternatives=((id + 1) % 12, (id + 3) % 12))
+
+
+def alike(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    """Whether both are the same, and torch's own tensors on the CPU."""
+    at_hand = all(
+        type(value) is Tensor and value.device.type == "cpu" for value in (*one.values(), *other.values())
+    )
+    return at_hand and one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def taught(on: Any) -> tuple[SAC, Replay]:
+    clone = ChunkedClone(OBS, AXES, CLONE, SEED)
+    replay = Replay(OBS, AXES, clone.along)
+    for one in EPISODES.values():
+        replay.add(one)
+        replay.set_rewards(one.id, one.obs[1:, 0])
+    sac = SAC(OBS, AXES, POLICY, SEED, on)
+    sac.normaliser.fit(np.concatenate([one.obs for one in SHOWN]))
+    return sac, replay
+
+
+def test_the_pretence_refuses_what_a_gpu_would() -> None:
+    with pretended_gpu():
+        there = torch.ones(3).to(GPU)
+        assert (there + 1.0).sum().item() == 6.0
+        with pytest.raises(MixedError, match="both devices"):
+            there + torch.ones(3)
+        with pytest.raises(MixedError, match="generator"):
+            torch.randn(3, device=GPU, generator=torch.Generator())
+        with pytest.raises(RuntimeError, match="numpy"):
+            there.numpy()
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # it is copied all the same
+def test_the_policy_learns_there_acts_here_and_goes_on_on_either(tmp_path: Path) -> None:
+    here, replay = taught("cpu")
+    with pretended_gpu() as gpu:
+        there, _ = taught(GPU)
+        for sac in (here, there):
+            metrics = [sac.train(replay, 5, np.random.default_rng(1)) for _ in range(2)]
+            sac.carry_scale(RewardScale(0.1, 1.0), RewardScale(-0.2, 2.0))
+            assert {"critic_loss", "bc_loss", "entropy"} <= metrics[-1].keys()
+        assert "_fused_adam_" in gpu.done
+        assert alike(here.state(), there.state())
+        obs, base = EPISODES[0].obs[0], EPISODES[0].action[0]
+        assert (here.at_hand().act(obs, base) == there.at_hand().act(obs, base)).all()
+        assert Snapshot.of(here.snapshot()).to_bytes() == Snapshot.of(there.snapshot()).to_bytes()
+        checkpoint.save(tmp_path / "there", there.state(), {})
+        here.load(checkpoint.load(tmp_path / "there").tensors)
+        checkpoint.save(tmp_path / "here", here.state(), {})
+        there.load(checkpoint.load(tmp_path / "here").tensors)
+        for sac in (here, there):
+            sac.train(replay, 3, np.random.default_rng(2))
+        assert alike(here.state(), there.state())
+
+
+def test_the_clone_is_fitted_there_and_acts_here() -> None:
+    here, there = (ChunkedClone(OBS, AXES, CLONE, SEED) for _ in range(2))
+    report = here.fit(SHOWN, np.random.default_rng(0))
+    assert report.heldout_error is not None
+    with pretended_gpu() as gpu:
+        assert there.fit(SHOWN, np.random.default_rng(0), GPU) == report
+    assert "_fused_adamw_" in gpu.done
+    assert alike(here.state(), there.state())
+    assert (here.along(EPISODES[7].obs) == there.along(EPISODES[7].obs)).all()
+
+
+def test_the_reward_is_fitted_there_to_every_kind_and_judges_here() -> None:
+    here, there = RewardModel(OBS, REWARD, SEED), RewardModel(OBS, REWARD, SEED, GPU)
+    for _ in range(2):
+        one = here.fit(list(said()), EPISODES)
+        with pretended_gpu() as gpu:
+            other = there.fit(list(said()), EPISODES)
+    assert "_fused_adamw_" in gpu.done
+    assert len(one.kinds) == 5
+    assert one.heldout.held_out > 0
+    assert (one.kinds, one.operators, one.new_scale) == (other.kinds, other.operators, other.new_scale)
+    assert alike(here.state(), there.state())
+    obs, after = (torch.from_numpy(EPISODES[1].obs[rows]) for rows in (slice(0, -1), slice(1, None)))
+    assert torch.equal(here.score(obs, after), there.score(obs, after))
+
+
+def test_eyes_are_fitted_there_and_see_here() -> None:
+    def pictures(id: int, camera: str) -> list[bytes]:
+        written = io.BytesIO()
+        Image.fromarray(np.full((16, 16, 3), 40 * id, np.uint8)).save(written, "JPEG")
+        return [written.getvalue()] * (STEPS + 1)
+
+    config = EncoderConfig(keypoints=2, channels=2, hidden=4, chunk=2, steps=4, batch_size=8)
+    here, there = (Encoder(OBS, AXES, ("front",), config, SEED) for _ in range(2))
+    report = here.fit(SHOWN, pictures, np.random.default_rng(0))
+    with pretended_gpu() as gpu:
+        assert there.fit(SHOWN, pictures, np.random.default_rng(0), GPU) == report
+    assert "convolution" in gpu.done
+    assert alike(here.state(), there.state())
+    assert (here.as_seen(SHOWN[0], pictures).obs == there.as_seen(SHOWN[0], pictures).obs).all()
+
+
+def test_the_device_is_what_is_there_and_what_is_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert (device("cpu"), device("auto")) == ("cpu", "cpu")
+    with pytest.raises(DeviceError, match="there is only the CPU here"):
+        device("cuda")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    assert (device("cpu"), device("auto"), device("cuda")) == ("cpu", "cuda", "cuda")
