@@ -40,6 +40,7 @@ from robot_rlhf.session.rollout import Recorder, TakenOver, counterfactual, nois
 from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
 from robot_rlhf.session.seeds import Purpose, generator
 from robot_rlhf.session.study import Study
+from robot_rlhf.session.worth import PRESSES_REST
 
 NICENESS = 10
 ROLLOUT_SHARE, ROLLOUT_START_S = 0.1, 5.0
@@ -186,13 +187,14 @@ class LiveLearner:
             return True
         enough = self._answers >= ANSWERS_FOR_A_FIT and study.learner.fitted_at >= 0
         if study.judged and (study.fit_due(online) or enough):
-            self._answers, worth = 0, study.worth_of_watching()
+            self._answers, watching = 0, study.worth_of_watching()
             if study.fit(online):
+                self._note(PRESSES_REST, study.presses_rest(online, watching))
                 self._save()
                 self._publish()
                 arms: list[int | None] = [*shared_by(self._run.store)] or [None]
                 for arm in arms:
-                    self._ask(-(-study.demand(online) // len(arms)) if online else 0, worth, arm)
+                    self._ask(-(-study.demand(online) // len(arms)) if online else 0, watching.worth, arm)
                 return True
         owed = study.owed(online)
         if owed > 0:

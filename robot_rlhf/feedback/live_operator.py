@@ -155,7 +155,8 @@ class LiveOperator:
         if moment.episode != self._episode:
             self._episode, self._step = moment.episode, -1
             may = Kind.TAKEOVERS in self._kinds and self._takeover_s_left > 0.0
-            person.begin(self._rng, False, may, Kind.EVALUATIONS in self._kinds)
+            asked = self._link.status is None or not self._link.status.presses_rest
+            person.begin(self._rng, False, may, asked and Kind.EVALUATIONS in self._kinds)
         if moment.step == self._step:
             return
         self._step = moment.step

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from hardware.appearance import SceneDescription
 from robot_rlhf.feedback.types import Feedback, OperatorInput, Query, Segment, Withdrawal
 
-PROTOCOL = 2
+PROTOCOL = 3
 """Consoles and sessions of different numbers refuse each other by name."""
 
 WATCH_MOMENT, WATCH_STATUS, WATCH_NEWS = "moment", "status", "news"
@@ -236,6 +236,8 @@ class Status(_Message, frozen=True, kw_only=True, tag="status"):
     run: str
     news: int = 0
     """How many news there have been, so that a console sees that it has missed the last ones."""
+    presses_rest: bool = False
+    """Whether good and bad would tell little at present; they count all the same."""
 
 
 class News(_Message, frozen=True, kw_only=True, tag="news"):

@@ -42,20 +42,21 @@ class LedgerTables(Database):
                 (activity, active_s, attended_s, episode),
             )
 
-    def operator_seconds(self, episodes: Collection[int] | None = None) -> OperatorSeconds:
-        """All booked operator time, or what was booked for `episodes`."""
-        chosen = "1" if episodes is None else f"episode IN ({','.join('?' * len(episodes))})"
-        ((active, attended),) = self._run(
-            f"SELECT TOTAL(active_s), TOTAL(attended_s) FROM operator_time WHERE {chosen}",
-            tuple(episodes or ()),
-        )
+    def operator_seconds(self) -> OperatorSeconds:
+        """All booked operator time."""
+        ((active, attended),) = self._run("SELECT TOTAL(active_s), TOTAL(attended_s) FROM operator_time")
         return OperatorSeconds(active, attended)
 
-    def operator_seconds_by_activity(self) -> dict[str, OperatorSeconds]:
-        """Activity -> booked time, in the order the activities first appeared."""
+    def operator_seconds_by_activity(
+        self, episodes: Collection[int] | None = None
+    ) -> dict[str, OperatorSeconds]:
+        """Activity -> booked time, or what was booked for `episodes`, in the order the activities first
+        appeared."""
+        chosen = "1" if episodes is None else f"episode IN ({','.join('?' * len(episodes))})"
         rows = self._run(
-            "SELECT activity, TOTAL(active_s), TOTAL(attended_s) FROM operator_time "
-            "GROUP BY activity ORDER BY MIN(seq)"
+            f"SELECT activity, TOTAL(active_s), TOTAL(attended_s) FROM operator_time WHERE {chosen} "
+            "GROUP BY activity ORDER BY MIN(seq)",
+            tuple(episodes or ()),
         )
         return {activity: OperatorSeconds(active, attended) for activity, active, attended in rows}
 

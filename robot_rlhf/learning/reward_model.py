@@ -159,16 +159,18 @@ class RewardModel:
         episodes: Mapping[int, Episode],
         kinds: frozenset[Kind],
         new: Container[str],
-    ) -> float:
-        """Nats that the events whose ids are `new` tell of which member's reward is right, in sum, before
-        they are fitted to. The rest is as for `fit`."""
+    ) -> dict[Kind, float]:
+        """Nats that the events of each kind whose ids are `new` tell of which member's reward is right, in
+        sum, before they are fitted to. The rest is as for `fit`."""
         kept = standing(events)
         names = [*self._names, *sorted({event.operator for event in kept} - set(self._names))]
         split = Split(self._seed, self._config.members, self._config.held_out, family(kept, episodes))
         evidence = gather(kept, episodes, kinds, names, split, self._config, new)
         operators = self._operators.grown(len(names), self._config).agreed()
         chances = answer_chances(self._network, operators, evidence, self._config)
-        return sum(float(information(of) @ evidence.judgements[kind].share) for kind, of in chances.items())
+        return {
+            kind: float(information(of) @ evidence.judgements[kind].share) for kind, of in chances.items()
+        }
 
     def snapshot(self) -> dict[str, NDArray[np.float32]]:
         """The arrays that a `learning.snapshot.Snapshot` judges by, copied; none before the first fit."""

@@ -40,6 +40,8 @@ class ScheduleConfig:
     """Pairs asked in late rounds, and in every round even if watching tells more a second."""
     pairs_decay: float = 0.5
     """How fast the demand falls from the first to the last, a round."""
+    weigh_presses: bool = True
+    """Ask for good and bad only while a second of them tells more than one of what else comes of watching."""
     deployed_every: int = 2
     """Every so-manieth policy episode is driven as it will be deployed, without exploration, so that the
     operator meets its mistakes; 0: none."""

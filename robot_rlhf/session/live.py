@@ -29,6 +29,7 @@ from robot_rlhf.session.environment import environment
 from robot_rlhf.session.learner_link import LearnerLine
 from robot_rlhf.session.pace import Pace
 from robot_rlhf.session.stream import Console, Stream
+from robot_rlhf.session.worth import PRESSES_REST
 from sim.cell import Cell
 from sim.env import SPEED_M_S
 
@@ -280,6 +281,8 @@ class LiveSession:
                 course.recordings.enter_checkpoint(step, name)
             case lm.Note(key=key, value=value):
                 course.recordings.note(key, value)
+                if key == PRESSES_REST:
+                    self.desk.tally.presses_rest = bool(value)
             case lm.Evaluated():
                 self._measured(message)
             case lm.Ended(report=report):

@@ -44,6 +44,7 @@ from robot_rlhf.session.rollout import (
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
 from robot_rlhf.session.study import Study, Watcher
+from robot_rlhf.session.worth import PRESSES_REST
 from sim.env import SPEED_M_S, TaskEnv
 
 _ASKED = "pairs_asked_at"  # the store's note of the policy episodes there were at the last round of pairs
@@ -180,6 +181,7 @@ class LockstepSession:
         spent = self.store.operator_seconds_by_activity().get("takeover", OperatorSeconds(0.0, 0.0))
         may_take_over = helps and spent.active_s < config.schedule.takeover_seconds
         presses = watches and Kind.EVALUATIONS in self.kinds and self.study.judged
+        presses = presses and not self.store.meta(PRESSES_REST)
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
         turn = self._turn()
         rollout = supervise(self.env, self._policy(turn), self.operator, seed, turn.driver)
@@ -258,16 +260,18 @@ class LockstepSession:
 
     def _ask(self, online: int) -> None:
         """A round of pairs worth more than what watching brings, answered and committed before anything is
-        learned.
+        learned, and whether presses are worth theirs from now on.
         It is committed as a whole, so that a run that was killed asks it once."""
-        if Kind.PREFERENCES not in self.kinds or int(self.store.meta(_ASKED) or 0) >= online:
+        if int(self.store.meta(_ASKED) or 0) >= online:
             return
-        config = self.config
-        study = self.study
-        queries = study.choose_pairs(online, study.demand(online), study.worth_of_watching())
+        config, study = self.config, self.study
+        watching = study.worth_of_watching()
+        asks = Kind.PREFERENCES in self.kinds
+        queries = study.choose_pairs(online, study.demand(online), watching.worth) if asks else []
         with self.store.transaction():
             for index, query in enumerate(queries):
                 self._answer(query, generator(config.seed, Purpose.ANSWER, online, index), online)
+            self.store.set_meta(PRESSES_REST, study.presses_rest(online, watching))
             self.store.set_meta(_ASKED, str(online))
 
     def _answer(self, query: Query, rng: np.random.Generator, online: int) -> None:

@@ -81,4 +81,5 @@ def status(
         report=report,
         run=name,
         news=desk.told,
+        presses_rest=tally.presses_rest,
     )

@@ -26,6 +26,7 @@ from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.learner import Learner
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator
+from robot_rlhf.session.worth import Watching
 
 Float32 = NDArray[np.float32]
 
@@ -227,25 +228,34 @@ class Study:
     def demand(self, online: int) -> int:
         """How many pairs a round after `online` policy episodes asks for."""
         schedule = self.config.schedule
-        round_index = max(0, online // schedule.episodes_per_fit - 1)
-        return label_demand(round_index, schedule.pairs_first, schedule.pairs_last, schedule.pairs_decay)
+        first, last, decay = schedule.pairs_first, schedule.pairs_last, schedule.pairs_decay
+        return label_demand(self._round(online), first, last, decay)
 
-    def worth_of_watching(self) -> float:
-        """Nats a second of the operator's time that the newest policy episodes brought, as many as come
-        between two fits, in all kinds but pairs: how much their events tell of which member of the reward
-        ensemble is right. 0 where nothing is known yet; call it before they are fitted to."""
+    def _round(self, online: int) -> int:
+        """Which round of asking it is after `online` policy episodes, from 0."""
+        return max(0, online // self.config.schedule.episodes_per_fit - 1)
+
+    def worth_of_watching(self) -> Watching:
+        """What the newest policy episodes brought, as many as come between two fits; call it before they are
+        fitted to."""
         learner = self.learner
         online = sorted(one.id for one in learner.episodes.values() if one.role is Role.ONLINE)
         newest = online[-self.config.schedule.episodes_per_fit :]
-        seconds = self.store.operator_seconds(newest).active_s
-        if learner.reward.version == 0 or seconds == 0.0:
-            return 0.0
+        booked = self.store.operator_seconds_by_activity(newest)
+        seconds = {activity: spent.active_s for activity, spent in booked.items() if spent.active_s > 0.0}
+        if learner.reward.version == 0 or not seconds:
+            return Watching()
         events = self._known_events()
         new = {
             e.id for e in events if not isinstance(e, Preference) and not episodes_of(e).isdisjoint(newest)
         }
         kinds = self.config.reward_kinds
-        return learner.reward.event_information(events, learner.episodes, kinds, new) / seconds
+        return Watching(seconds, learner.reward.event_information(events, learner.episodes, kinds, new))
+
+    def presses_rest(self, online: int, watching: Watching) -> str:
+        """What to note under PRESSES_REST once `online` policy episodes are over."""
+        weighed = self.config.schedule.weigh_presses and Kind.EVALUATIONS in self.kinds
+        return "1" if weighed and watching.presses_rest(self._round(online)) else ""
 
     def _seconds_a_pair(self) -> float:
         """What a pair has taken this operator so far."""

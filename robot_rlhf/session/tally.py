@@ -21,6 +21,7 @@ from robot_rlhf.feedback.types import (
     Segment,
     Undo,
 )
+from robot_rlhf.session.worth import PRESSES_REST
 
 K = TypeVar("K")
 E = TypeVar("E")
@@ -47,6 +48,8 @@ class Tally:
         """Every pair that was chosen, by id, in the order they were."""
         self._by_clips: dict[tuple[Segment, Segment], str] = {}
         self.operator_s = 0.0
+        self.presses_rest = False
+        """Whether good and bad are not asked for at present."""
         self._events: dict[str, Feedback | Removal] = {}
         self._undone: set[str] = set()
         # What stands, oldest first: the last one counts.
@@ -68,6 +71,7 @@ class Tally:
         for event in store.all_events():
             tally.add(event)
         tally.operator_s = store.operator_seconds().active_s
+        tally.presses_rest = bool(store.meta(PRESSES_REST))
         return tally
 
     def add_episode(self, episode: StoredEpisode) -> None:

@@ -314,7 +314,7 @@ def test_events_tell_less_once_they_are_learned_from_and_nothing_but_what_is_new
     model = RewardModel(2, replace(SMALL, bootstrap_rate=0.0), 0)
 
     def told(new: set[str]) -> float:
-        return model.event_information(events, episodes, frozenset(Kind), new)
+        return sum(model.event_information(events, episodes, frozenset(Kind), new).values())
 
     assert told(first) < 0.01, "members that know nothing agree"
     model.fit(events[:half], episodes)
@@ -322,7 +322,8 @@ def test_events_tell_less_once_they_are_learned_from_and_nothing_but_what_is_new
     assert 0.0 < before < len(then) * math.log(SMALL.members)
     assert told(first | then) == pytest.approx(told(first) + before, rel=1e-3)
     assert told(set()) == 0.0
-    assert model.event_information(events, episodes, frozenset(), then) == 0.0
+    assert model.event_information(events, episodes, frozenset(Kind), then).keys() == {kind}
+    assert model.event_information(events, episodes, frozenset(), then) == {}
 
 
 def test_the_report_counts_and_calibrates_what_was_held_out() -> None:

@@ -264,12 +264,12 @@ class TestPairsOrWatching:
     def test_watching_is_worth_what_its_events_tell_a_second(self, study: Study) -> None:
         episodes = study.learner.episodes
         online = sorted(id for id, episode in episodes.items() if episode.role is Role.ONLINE)
-        worth = study.worth_of_watching()
+        worth = study.worth_of_watching().worth
         newest = online[-study.config.schedule.episodes_per_fit :]
-        seconds = study.store.operator_seconds(newest).active_s
+        seconds = sum(spent.active_s for spent in study.store.operator_seconds_by_activity(newest).values())
         assert 0.0 < worth < math.log(study.config.reward_model.members) * 100 / seconds
         study.learner.reward = RewardModel(study.learner.sac.obs_size, study.config.reward_model, 0)
-        assert study.worth_of_watching() == 0.0, "nothing is known yet"
+        assert study.worth_of_watching().worth == 0.0, "nothing is known yet"
 
     def test_what_tells_less_than_watching_is_not_asked(self, study: Study) -> None:
         schedule = dataclasses.replace(study.config.schedule, pairs_last=0)
@@ -478,8 +478,10 @@ class TestGoingOn:
         assert len({event.id for event in events}) == len(events)
         assert len(resumed.episodes(Role.DEMONSTRATION)) == len(ended.episodes(Role.DEMONSTRATION))
         assert len(resumed.episodes(Role.ONLINE)) == len(ended.episodes(Role.ONLINE))
-        for kind in (Kind.DEMONSTRATIONS, Kind.PREFERENCES, Kind.OUTCOMES):
+        for kind in (Kind.DEMONSTRATIONS, Kind.OUTCOMES):
             assert len(resumed.events(kind)) == len(ended.events(kind)), kind
+        with resumed.store() as store:  # how many follows from what the others tell, which is not the same
+            assert store.queries() and store.queries(answered=False) == []
         assert int(resumed.reward["version"][0]) == ended.fits
         online = sum(one.length for one in resumed.episodes(Role.ONLINE).values())
         assert resumed.policy["updates"][0] == online * resumed.config.sac.updates_per_step

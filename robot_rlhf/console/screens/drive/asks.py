@@ -65,6 +65,8 @@ def _asked(model: Model, moment: Moment, status: Status) -> Words:
             return _driving(model, moment, status)
         case Phase.POLICY if moment.stage is Stage.EVALUATING:
             return ("Evaluation: the policy alone, from starts of its own. Nothing to do.",)
+        case Phase.POLICY if status.presses_rest:
+            return (*_take(model), "to correct it", "|", "good and bad tell little now: no need")
         case Phase.POLICY:
             return (
                 *_take(model),
