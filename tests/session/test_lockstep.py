@@ -44,6 +44,7 @@ from robot_rlhf.session.learner import Learner, shuffled
 from robot_rlhf.session.lockstep import LockstepSession
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.study import Study, Watcher
+from robot_rlhf.session.worth import PRESSES_REST
 from sim.env import TaskEnv
 
 Tiny = Callable[..., RunConfig]
@@ -292,6 +293,17 @@ class TestPairsOrWatching:
         queries = dataclasses.replace(study.config.queries, repeat_fraction=0.0)
         study.config = dataclasses.replace(study.config, schedule=schedule, queries=queries)
         assert study.choose_pairs(10**6, 4, 1e9) == study.choose_pairs(10**6, 4)[:2]
+
+
+def test_presses_that_rest_are_not_given_until_the_next_round(tiny: Tiny, tmp_path: Path) -> None:
+    run = RunFolder.create(tmp_path / "run", tiny())
+    run.store.set_meta(PRESSES_REST, "1")
+    run.close()
+    after = complete(tmp_path / "run", tiny())
+    first, second, *_ = sorted(after.episodes(Role.ONLINE))
+    pressed = {event.episode for event in after.events(Kind.EVALUATIONS) if isinstance(event, Evaluation)}
+    assert not pressed & {first, second}
+    assert pressed, "the round after them tries presses again"
 
 
 class TestOperatorTime:

@@ -61,6 +61,12 @@ def test_the_policy_drives(desk: Desk, screen: DriveScreen) -> None:
     assert banner(desk, screen) == ("POLICY", "Hold Space to correct it | Up good | Down bad")
 
 
+def test_good_and_bad_are_not_asked_for_while_they_tell_little(desk: Desk, screen: DriveScreen) -> None:
+    desk.link.stands(presses_rest=True)
+    asked = "Hold Space to correct it | good and bad tell little now: no need"
+    assert banner(desk, screen) == ("POLICY", asked)
+
+
 def test_while_this_console_drives_a_thick_frame_says_so(desk: Desk, screen: DriveScreen) -> None:
     human = {"phase": m.Phase.OPERATOR, "driver": "ada", "driving": "mine"}
     assert banner(desk, screen, **human) == (
