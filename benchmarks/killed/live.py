@@ -86,9 +86,9 @@ class Live:
                 found += [] if (recorder.run / "summary.json").exists() else ["it did not come to its end"]
         self._stop()
         found += [one for recorder in self.recorders for one in recorder.complaints()]
-        return found + (self._mirrored() if self.beside == "learner" else [])
+        return found + (self.mirrored() if self.beside == "learner" else [])
 
-    def _mirrored(self) -> list[str]:
+    def mirrored(self) -> list[str]:
         """What is not as it should be where it was learned: all that the runs hold is there, once."""
         found, here, there = [], [], []
         for recorder in self.recorders:
@@ -99,7 +99,9 @@ class Live:
             with Store.open_untouched(mirror / DATABASE) as store:
                 there += [event.id for event in store.all_events()]
         return (
-            found if sorted(here) == sorted(there) else [*found, f"{len(there)} of {len(here)} events came"]
+            found
+            if sorted(here) == sorted(there)
+            else [*found, f"of {len(here)} events {len(there)} came where it was learned"]
         )
 
     def _killed(self, recorder: Recorder, victim: str) -> list[str]:
