@@ -2,12 +2,14 @@
 
     python benchmarks/crash.py --kills 200 --seed 0 --json crash.json
 
-SIGKILL goes to: a lockstep run; of a live session the session, its learner or both; the host of a served
-arm; a writer that brings an old file forward; a backup while somebody writes. A recorder in this process,
-which is never killed, keeps what was acknowledged: of a lockstep run what a reader saw committed, of a live
-one also what its operator's link was told is saved (the operator lives here, and goes on with the next
-session as a console does). After every kill `verify` must find the run sound and every acknowledged event
-must be there, once; then it is gone on with, and every run goes to its end.
+SIGKILL goes to: a lockstep run; of a live session the session, its learner or both; of one on a served arm
+the host, the session or all; of one that is learned from elsewhere `learner serve`, the process that learns,
+the session or all; a writer that brings an old file forward; a backup while somebody writes. A recorder in
+this process, which is never killed, keeps what was acknowledged: of a lockstep run what a reader saw
+committed, of a live one also what its operator's link was told is saved (the operator lives here, and goes on
+with the next session as a console does). After every kill `verify` must find the run sound and every
+acknowledged event must be there, once; then it is gone on with, and every run goes to its end. What was
+learned from elsewhere must be there too, once.
 """
 
 from __future__ import annotations
@@ -27,7 +29,14 @@ from benchmarks.killed.files import Backup, Migration
 from benchmarks.killed.live import Live
 from benchmarks.killed.lockstep import Lockstep
 
-SHARES = {"lockstep": 0.45, "live": 0.15, "served": 0.05, "migration": 0.20, "backup": 0.15}
+SHARES = {
+    "lockstep": 0.40,
+    "live": 0.15,
+    "served": 0.05,
+    "migration": 0.20,
+    "backup": 0.15,
+    "elsewhere": 0.05,
+}
 
 
 class Outcomes(msgspec.Struct, kw_only=True):
@@ -61,9 +70,10 @@ def scenarios(folder: Path) -> dict[str, Scenario]:
     made: dict[str, Scenario] = {
         "lockstep": Lockstep(folder / "lockstep"),
         "live": Live(folder / "live"),
-        "served": Live(folder / "served", served=True),
+        "served": Live(folder / "served", "host"),
         "migration": Migration(folder / "migration"),
         "backup": Backup(folder / "backup"),
+        "elsewhere": Live(folder / "elsewhere", "learner"),
     }
     for name in made:
         (folder / name).mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ Killed at any moment, it goes on from the store and its newest checkpoint when i
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import signal
@@ -26,7 +27,7 @@ from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.reward_fit import FitError
-from robot_rlhf.learning.snapshot import Snapshot
+from robot_rlhf.learning.snapshot import Snapshot, SnapshotError
 from robot_rlhf.report.files import REPORT
 from robot_rlhf.report.metrics import Candidate, MetricsLog
 from robot_rlhf.report.progress import Progress
@@ -51,7 +52,6 @@ _BURST = 20  # gradient updates between two looks at the mail
 _TOLD_EVERY_S = 5.0
 _PUBLISHED_EVERY_S = 1.0
 _IDLE_NS = 50_000_000
-_KEPT_POLICIES = 64
 
 
 class LiveLearner:
@@ -68,7 +68,6 @@ class LiveLearner:
         self._unlogged: list[Episode] = []
         self._answers = 0  # preferences since the last fit
         self._counted = run.store.counts()[Kind.PREFERENCES]
-        self._policies: dict[int, Snapshot] = {}
         self._number = time.monotonic_ns()  # no learner of this run has used a later one
         self._published_s = self._told_s = 0.0
         self._saved_at = -1
@@ -152,10 +151,8 @@ class LiveLearner:
     def _publish(self) -> None:
         self._number += 1
         made_ns = time.time_ns()
-        snapshot = self._study.learner.snapshot()
-        self._policies[self._number] = snapshot
-        self._policies.pop(self._number - _KEPT_POLICIES, None)
-        self._line.send(lm.Policy(number=self._number, data=snapshot.to_bytes(), made_ns=made_ns))
+        data = self._study.learner.snapshot().to_bytes()
+        self._line.send(lm.Policy(number=self._number, data=data, made_ns=made_ns))
         self._published_s = time.monotonic()
 
     def _save(self) -> None:
@@ -241,16 +238,18 @@ class LiveLearner:
 
     def _roll_out(self, job: lm.RollOut) -> None:
         """What the policy of that moment would have done; nothing where the budget is spent."""
-        snapshot, began = self._policies.get(job.policy), time.monotonic()
-        budget_s = ROLLOUT_START_S + ROLLOUT_SHARE * (began - self._started_s)
-        if snapshot is None or self._rollout_s > budget_s:
+        began, snapshot = time.monotonic(), None
+        if self._rollout_s <= ROLLOUT_START_S + ROLLOUT_SHARE * (began - self._started_s):
+            with contextlib.suppress(SnapshotError):  # a session elsewhere sent what is none
+                snapshot = Snapshot.from_bytes(job.policy)
+        if snapshot is None:
             self._line.request(lm.RolledOut(job=job.job, episodes=(), truths=()))
             return
         rng = generator(self._config.seed, Purpose.EXPLORE, job.episode) if job.explores else None
         moment = TakenOver(0, job.length, job.state)
         acting = snapshot.begin(rng)
         recorder = counterfactual(self._env, moment, lambda obs, _: acting.act(obs))
-        self._answer(job.job, [(job.episode, job.seed, recorder)])
+        self._answer(job.job, [(job.episode, job.seed, recorder)], snapshot.version)
         self._rollout_s += time.monotonic() - began
 
     def _worsen(self, job: lm.Worsen) -> None:
@@ -261,10 +260,9 @@ class LiveLearner:
             noise = 0.25 + 0.75 * index / max(1, len(job.episodes) - 1)
             recorder = noised_replay(self._env, shown.action, shown.seed, noise, rng)
             worse.append((id, shown.seed, recorder))
-        self._answer(job.job, worse)
+        self._answer(job.job, worse, version=0)
 
-    def _answer(self, job: int, rolled: list[tuple[int, int, Recorder]]) -> None:
-        version = self._study.learner.version
+    def _answer(self, job: int, rolled: list[tuple[int, int, Recorder]], version: int) -> None:
         episodes = [
             recorder.episode(id, Role.COUNTERFACTUAL, self._config.task, seed, version)
             for id, seed, recorder in rolled
@@ -322,7 +320,7 @@ def _deliver(line: Client[lm.ToLearner]) -> None:
 
 
 def main() -> int:
-    """`python -m robot_rlhf.commands.live_learner RUN DEVICE`, started by a live session."""
+    """`python -m robot_rlhf.commands.live_learner RUN [DEVICE]`, started by a live session."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it tells us
     os.nice(NICENESS)
     path, address, token = Path(sys.argv[1]), os.environ[ADDRESS], os.environ[TOKEN]
@@ -333,7 +331,7 @@ def main() -> int:
         config = read_config(path)
         torch.set_num_threads(config.threads)
         with Store.open_readonly(path / DATABASE) as store:
-            device: Device = "cuda" if sys.argv[2] == "cuda" else "cpu"
+            device: Device = "cuda" if sys.argv[2:] == ["cuda"] else "cpu"
             learner = LiveLearner(RunFolder(path, config, store), line, token, device)
             try:
                 learner.run()

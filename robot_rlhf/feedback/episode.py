@@ -30,7 +30,7 @@ class Episode:
     scenes (T+1, k) float32 rows of `hardware.scene.Scene`, NaN where they are not known (the episode came
     from elsewhere); `terminated`: the last step ended the task;
     `truncated`: time ran out. `policy_version` counts the gradient updates behind the
-    policy that drove.
+    policy that drove, live behind the one that it began with: newer ones take its place between two steps.
     """
 
     id: int

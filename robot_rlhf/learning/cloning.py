@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32, Role
+from robot_rlhf.learning.adam import FusedAdam, descend
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
@@ -251,19 +252,15 @@ def _fit(
     the last ones."""
     train, heldout = (examples.take(rows).to(device) for rows in (~heldout_rows, heldout_rows))
     train_obs, heldout_obs = normaliser(train.obs), normaliser(heldout.obs)
-    optimizer = torch.optim.AdamW(
-        network.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay, fused=True
-    )
+    optimizer = FusedAdam(network.parameters(), config.learning_rate, config.weight_decay)
     best_error, best_step, best = math.inf, config.steps, copy.deepcopy(network.state_dict())
     for step in range(1, config.steps + 1):
         share = (step - 1) / config.steps
-        optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
+        optimizer.learning_rate = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
         rows = torch.from_numpy(rng.integers(0, len(train_obs), config.batch_size)).to(device)
         drawn = rng.standard_normal((len(rows), train_obs.shape[1]), dtype=np.float32) * config.obs_noise
         noise = torch.from_numpy(drawn).to(device)
-        optimizer.zero_grad()
-        error(train_obs[rows] + noise, train.action[rows], train.valid[rows]).backward()
-        optimizer.step()
+        descend(error(train_obs[rows] + noise, train.action[rows], train.valid[rows]), optimizer)
         looks = step >= config.min_steps and step % config.check_every == 0
         if len(heldout_obs) and (looks or step == config.steps):
             with torch.no_grad():

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning import likelihoods
+from robot_rlhf.learning.adam import FusedAdam, descend
 from robot_rlhf.learning.evidence import HELD_OUT, TRAIN, Evidence, Judgements
 from robot_rlhf.learning.reward_config import RewardConfig
 from robot_rlhf.learning.reward_network import Operators, RewardNetwork
@@ -117,13 +118,9 @@ class _Trainer:
         self._network, self._operators, self._evidence = network, operators, evidence
         self._config, self._generator = config, generator
         self._features = network.features(evidence.obs, evidence.next_obs)
-        self._optimizer = torch.optim.AdamW(
-            [
-                {"params": list(network.parameters()), "lr": config.learning_rate},
-                {"params": list(operators.parameters()), "lr": config.likelihood_rate, "weight_decay": 0.0},
-            ],
-            weight_decay=config.weight_decay,
-            fused=True,
+        self._optimizers = (
+            FusedAdam(network.parameters(), config.learning_rate, config.weight_decay),
+            FusedAdam(operators.parameters(), config.likelihood_rate),
         )
         self._device = evidence.obs.device
         judgements = evidence.judgements
@@ -158,9 +155,7 @@ class _Trainer:
         loss = (loss + self._priors() / self._total).sum()
         if not torch.isfinite(loss):
             raise FitError(f"the reward's loss became {loss.item()}: lower learning_rate or look at the data")
-        self._optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        self._optimizer.step()
+        descend(loss, *self._optimizers)
 
     def _draw(self, of: Judgements, size: int) -> tuple[Tensor, Tensor]:
         """(M, B) judgements and their weights, which sum to 1 for a member that trains on any."""

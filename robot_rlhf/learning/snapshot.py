@@ -104,11 +104,17 @@ class Snapshot:
 
 
 class Acting:
-    """A snapshot that drives an episode, from its first step to its last."""
+    """Drives an episode, from its first step to its last, by a snapshot that may be swapped between two."""
 
     def __init__(self, snapshot: Snapshot, rng: np.random.Generator | None) -> None:
         self._snapshot, self._rng = snapshot, rng
         self._chunk: Float32 = np.empty((0, 0), np.float32)  # what is left of what the clone predicted
+
+    def swap(self, snapshot: Snapshot) -> None:
+        """Go on with another policy. What is left of a chunk that the clone predicted before is carried out
+        first, so that the next is predicted at the step at which it would have been: what the replay takes
+        for the clone's base counts in chunks from the episode's start. The noise is the same stream."""
+        self._snapshot = snapshot
 
     def act(self, obs: Float32) -> Float32:
         """The action (m,) in [-1, 1]: a sample of the explorer, or what the deployed actor does. Raises

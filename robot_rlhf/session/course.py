@@ -69,8 +69,10 @@ class Course:
         self.episode: LiveEpisode | None = None
         """The one that is recorded at this moment."""
         self.snapshot: Snapshot | None = None
+        """The newest policy that there is."""
         self.policy = 0
-        """The number of the policy in `snapshot`."""
+        """Its number."""
+        self._packed = b""
         self.now_ns = 0
         """Set it before anything else in a pass."""
         self._last_id = -1  # the episode that waits for its mark
@@ -111,8 +113,10 @@ class Course:
         episode.end_tick()
         if episode.steps >= episode.horizon:
             self._end_episode()
-        else:
-            episode.begin_tick(self.now_ns)
+            return
+        if self.snapshot is not None:
+            episode.swap(self.snapshot, self._packed)
+        episode.begin_tick(self.now_ns)
 
     def advance(self) -> None:
         """Go on to the next stage where it is time to."""
@@ -192,6 +196,11 @@ class Course:
             self._learner.stand(lm.Finish())
             self._go(Stage.EVALUATING)
 
+    def renew(self, policy: lm.Policy) -> None:
+        """A newer policy: it drives from the next step on."""
+        self.snapshot = Snapshot.from_bytes(policy.data)
+        self.policy, self._packed = policy.number, policy.data
+
     def done(self) -> None:
         """The report is written."""
         self._go(Stage.DONE)
@@ -242,7 +251,7 @@ class Course:
             horizon=round(self._env.horizon * factor),
             kinds=self._kinds,
             snapshot=self.snapshot,
-            policy=self.policy,
+            packed=self._packed,
             explore=generator(self._config.seed, Purpose.EXPLORE, id) if explores else None,
         )
         self._go(Stage.DEMONSTRATION if role is Role.DEMONSTRATION else Stage.EPISODE)

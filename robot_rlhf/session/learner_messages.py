@@ -30,15 +30,15 @@ class Begin(_Message, frozen=True, kw_only=True, tag="begin"):
 
 
 class RollOut(_Message, frozen=True, kw_only=True, tag="roll_out"):
-    """What would the policy published as number `policy` have done for `length` steps from `state`? Answer
-    with an episode of id `episode`."""
+    """What would `policy` have done for `length` steps from `state`? Answer with an episode of id `episode`.
+    The policy is the one in force then, as it was published: whoever answers may never have had it."""
 
     job: int
     episode: int
     state: EnvState
     length: int
     seed: int
-    policy: int
+    policy: bytes
     explores: bool
 
 

@@ -18,7 +18,6 @@ from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.messages import Phase, Stage
 from robot_rlhf.feedback.store_codec import StoredEvent
 from robot_rlhf.feedback.types import Kind, Outcome, Removal, Undo
-from robot_rlhf.learning.snapshot import Snapshot
 from robot_rlhf.session import learner_messages as lm
 from robot_rlhf.session import shown
 from robot_rlhf.session.config import RunConfig
@@ -268,8 +267,8 @@ class LiveSession:
         course = self.course
         course.changed = True
         match message:
-            case lm.Policy(number=number, data=data):
-                course.policy, course.snapshot = number, Snapshot.from_bytes(data)
+            case lm.Policy():
+                course.renew(message)
                 self.desk.judge = course.snapshot
             case lm.RolledOut():
                 course.recordings.rolled_out(message)

@@ -49,19 +49,20 @@ class LiveEpisode:
         horizon: int,
         kinds: AbstractSet[Kind],
         snapshot: Snapshot | None,
-        policy: int,
+        packed: bytes,
         explore: np.random.Generator | None,
     ) -> None:
-        """`snapshot` drives, and `policy` is its number; it acts deterministically without `explore`."""
+        """`snapshot` drives, which came as `packed`; it acts deterministically without `explore`."""
         self._env, self._drive = env, drive
         self.id, self.role, self.seed, self.horizon = id, role, seed, horizon
-        self.snapshot, self.policy, self._explore = snapshot, policy, explore
+        self.snapshot, self._packed, self._explore = snapshot, packed, explore
+        self._version = 0 if snapshot is None else snapshot.version
         self._acting: Acting | None = None if snapshot is None else snapshot.begin(explore)
         self._follows = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
         scene = env.look()
         self._recorder = Recorder([env.observe(scene)], [scene.pack()])
         self._tick = _Tick()
-        self._taken_over: tuple[int, EnvState | None] | None = None
+        self._taken_over: tuple[int, EnvState | None, bytes] | None = None
         self.takeovers: list[TakenOver] = []
         self.operator = ""
         """Who drove last; empty while nobody has."""
@@ -89,6 +90,12 @@ class LiveEpisode:
     def truth(self) -> tuple[Float32, bool]:
         """The task's own rewards (T,) and success, for the report alone."""
         return np.array(self._recorder.reward, np.float32), self._recorder.success
+
+    def swap(self, snapshot: Snapshot, packed: bytes) -> None:
+        """Let a newer policy drive from the next step on."""
+        if self._acting is not None and snapshot is not self.snapshot:
+            self.snapshot, self._packed = snapshot, packed
+            self._acting.swap(snapshot)
 
     def begin_tick(self, now_ns: int) -> None:
         """A policy step begins: ask the policy, and let it act unless somebody else has the arm."""
@@ -140,14 +147,14 @@ class LiveEpisode:
     def _follow_takeover(self, drove: bool) -> None:
         """A takeover is a run of steps in which the operator had the arm."""
         if drove and self._taken_over is None:
-            self._taken_over = self.steps, self._tick.state
+            self._taken_over = self.steps, self._tick.state, self._packed
         elif not drove:
             self._end_takeover()
 
     def _end_takeover(self) -> None:
         if self._taken_over is not None:
-            start, state = self._taken_over
-            self.takeovers.append(TakenOver(start, self.steps - start, state))
+            start, state, packed = self._taken_over
+            self.takeovers.append(TakenOver(start, self.steps - start, state, packed))
             self._taken_over = None
 
     def close(self, task: str) -> Episode | None:
@@ -155,5 +162,4 @@ class LiveEpisode:
         self._end_takeover()
         if not self.steps:
             return None
-        version = 0 if self.snapshot is None else self.snapshot.version
-        return self._recorder.episode(self.id, self.role, task, self.seed, version)
+        return self._recorder.episode(self.id, self.role, task, self.seed, self._version)

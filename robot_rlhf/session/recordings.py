@@ -113,7 +113,7 @@ class Recordings:
                     state=taken.state,
                     length=taken.length,
                     seed=live.seed,
-                    policy=live.policy,
+                    policy=taken.policy,
                     explores=live.explores,
                 )
                 claims.append(_Claim(event, job))

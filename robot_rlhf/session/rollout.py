@@ -86,11 +86,12 @@ class Recorder:
 @dataclass(frozen=True, eq=False)
 class TakenOver:
     """A takeover: its first step, its length, and the moment it began at, None where nobody can go back
-    there."""
+    there. In a live session `policy` is the one that drove then, packed."""
 
     start: int
     length: int
     state: EnvState | None
+    policy: bytes = b""
 
 
 @dataclass(frozen=True, eq=False)

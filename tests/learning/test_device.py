@@ -126,7 +126,7 @@ def test_the_policy_learns_there_acts_here_and_goes_on_on_either(tmp_path: Path)
             metrics = [sac.train(replay, 5, np.random.default_rng(1)) for _ in range(2)]
             sac.carry_scale(RewardScale(0.1, 1.0), RewardScale(-0.2, 2.0))
             assert {"critic_loss", "bc_loss", "entropy"} <= metrics[-1].keys()
-        assert "_fused_adam_" in gpu.done
+        assert "_fused_adamw_" in gpu.done
         assert alike(here.state(), there.state())
         obs, base = EPISODES[0].obs[0], EPISODES[0].action[0]
         assert (here.at_hand().act(obs, base) == there.at_hand().act(obs, base)).all()

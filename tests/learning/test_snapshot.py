@@ -60,14 +60,14 @@ def make_reward() -> RewardModel:
     return model
 
 
-def make_clone() -> ChunkedClone:
+def make_clone(seed: int = 5) -> ChunkedClone:
     rng = np.random.default_rng(2)
     obs = rng.normal(0.0, 2.0, (21, OBS)).astype(np.float32)
     action = rng.uniform(-1, 1, (20, ACTION)).astype(np.float32)
     driver = np.full(20, Driver.OPERATOR, np.uint8)
     scenes = np.zeros((21, 5), np.float32)
     shown = Episode(0, Role.DEMONSTRATION, "reach", 0, 0, obs, action, action, driver, scenes, False, True)
-    clone = ChunkedClone(OBS, ACTION, CloneConfig(hidden=16, steps=20, chunk=4, replan_every=3), seed=5)
+    clone = ChunkedClone(OBS, ACTION, CloneConfig(hidden=16, steps=20, chunk=4, replan_every=3), seed)
     clone.fit([shown], rng)
     return clone
 
@@ -153,3 +153,17 @@ def test_what_is_no_policy_is_refused(taken: tuple[SAC, RewardModel, Snapshot]) 
 def test_it_needs_no_torch() -> None:
     code = "import sys; import robot_rlhf.learning.snapshot; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_one_that_is_swapped_for_another_carries_out_what_its_clone_foresaw(
+    taken: tuple[SAC, RewardModel, Snapshot],
+) -> None:
+    sac, obs = taken[0], rows(7)
+    one, other = make_clone(), make_clone(seed=6)
+    acting = Snapshot.of(sac.snapshot() | one.snapshot()).begin(None)
+    first = [acting.act(row) for row in obs[:4]]
+    acting.swap(Snapshot.of(sac.snapshot() | other.snapshot()))
+    did = np.stack([*first, *(acting.act(row) for row in obs[4:])])
+    base = np.concatenate([one.along(obs)[:6], other.along(obs)[6:]])  # of chunks of three, from 0, 3 and 6
+    assert np.abs(did - sac.act(obs, base, deterministic=True, averaged=True)).max() < 1e-5
+    assert np.abs(one.along(obs)[6] - other.along(obs)[6]).max() > 0.01

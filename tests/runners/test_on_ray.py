@@ -16,16 +16,8 @@ from robot_rlhf.commands.extras import is_installed
 from robot_rlhf.runners.on_ray import ClusterError, RayRunner
 from robot_rlhf.runners.runner import ATTEMPTS, TaskError
 from robot_rlhf.runners.serial import SerialRunner
-from tests.runners.work import (
-    Doomed,
-    Once,
-    Walker,
-    deadly,
-    numbers,
-    refused,
-    threads,
-    walks,
-)
+from tests.runners.walking import Doomed, Walker, walked_alone, walks
+from tests.runners.work import Once, deadly, numbers, refused, threads
 
 pytestmark = [
     pytest.mark.xdist_group("ray"),
@@ -46,7 +38,14 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    # nothing scales or reads logs, and a node that is gone is missed in a second
+    missed = {
+        "health_check_initial_delay_ms": 0,
+        "health_check_period_ms": 200,
+        "health_check_failure_threshold": 5,
+    }
+    lean = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    cluster = Cluster(initialize_head=True, head_node_args={**lean, "_system_config": missed})
     cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
     yield cluster
@@ -56,11 +55,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
 
 def test_a_task_that_fails_is_named_and_a_killed_worker_costs_nothing(cluster: Any, tmp_path: Path) -> None:
     with pytest.raises(TaskError, match=r"^number 3: three is not wanted$") as caught:
-        list(RayRunner().map(refused, numbers(9)))
+        list(RayRunner().map(refused, numbers(4)))  # others beside it would be killed with their workers
     assert type(caught.value.__cause__) is ValueError
     assert "work.py" in str(caught.value.__cause__.__cause__)
-    assert list(RayRunner().map(Once(tmp_path, frozenset({0, 3})), numbers(6))) == list(range(6))
-    assert len(list(tmp_path.glob("killed-*"))) == 2
+    assert list(RayRunner().map(Once(tmp_path, frozenset({1})), numbers(4))) == list(range(4))
+    assert len(list(tmp_path.glob("killed-*"))) == 1
     assert list(RayRunner(workers=1).map(threads, numbers(1))) == ["1"]
 
 
@@ -91,9 +90,9 @@ def test_a_node_goes_in_mid_rollout_and_every_episode_comes_once_and_to_the_bit(
 
     removing = threading.Thread(target=remove)
     removing.start()
-    walked = list(RayRunner().map(Doomed(worker.node_id, pipe), walks(3)))
+    walked = list(RayRunner().map(Doomed(worker.node_id, pipe), walks(2)))
     removing.join()
-    assert walked == list(SerialRunner().map(Walker(), walks(3)))
+    assert walked == walked_alone(2)
 
 
 @pytest.mark.slow  # a cluster more
@@ -103,6 +102,6 @@ def test_without_an_address_a_cluster_is_made_and_taken_away() -> None:
     ray.shutdown()  # of the other tests' cluster: this one stands last
     before = set(Path("/tmp").glob("ray-*"))
     walked = list(RayRunner(workers=1).map(Walker(), walks(1)))
-    assert walked == list(SerialRunner().map(Walker(), walks(1)))
+    assert walked == walked_alone(1)
     assert not ray.is_initialized()
     assert set(Path("/tmp").glob("ray-*")) <= before

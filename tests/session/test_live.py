@@ -650,9 +650,7 @@ def test_a_takeover_is_compared_with_what_the_policy_would_have_done(school: Sch
     assert not np.allclose(other.action, driven.action[steps])
 
 
-def test_an_episode_is_driven_by_one_policy_and_its_steps_say_what_was_done(
-    school: School,
-) -> None:
+def test_the_steps_of_an_episode_say_what_was_done(school: School) -> None:
     room, _ = school
     id = episode(school, steps=6)
     end(school)
@@ -864,7 +862,8 @@ def test_a_learner_that_is_killed_is_started_anew_and_the_run_goes_on(school: Sc
     end(school)
     starts = learner.starts
     room.until(lambda: learner.starts > starts or learner.pid not in (None, pid))
-    room.until(lambda: takeovers(room, id))  # what it owed is made up for
+    room.until(lambda: takeovers(room, id))  # what it owed is made up for,
+    assert takeovers(room, id)[0].counterfactual is not None  # with a policy that the new one never had
     number = room.live.course.policy
     room.until(lambda: room.live.course.policy > number)
     assert episode(school) != id

@@ -16,7 +16,7 @@ import msgspec
 from robot_rlhf.feedback.store_log import Position
 from robot_rlhf.session import learner_messages as lm
 
-PROTOCOL = 1
+PROTOCOL = 2
 """Sessions and learners of different numbers refuse each other by name."""
 MAX_BYTES = 64 << 20
 MAX_FILE_BYTES = 1 << 30

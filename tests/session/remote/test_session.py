@@ -256,7 +256,7 @@ def test_another_version_is_refused_by_name_and_the_arm_goes_on(far: Far) -> Non
     told = far.is_told("the learner is robot-rlhf 99.0")
     far.machine.start(version="99.0")
     with pytest.raises(
-        RunError, match=r"the learner is robot-rlhf 99\.0 \(protocol 1\), the session .* same"
+        RunError, match=r"the learner is robot-rlhf 99\.0 \(protocol 2\), the session .* same"
     ):
         try_learner(far.machine.address, None)
     far.room.until(told)
