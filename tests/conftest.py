@@ -6,6 +6,7 @@ With ROBOT_RLHF_CI set, a test that skips has failed: what it wanted is for `.ci
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -99,6 +100,28 @@ def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     )
     assert process.returncode == 0, process.stderr
     return FinishedRun(folder, tuple(words), process.stdout, process.stderr)
+
+
+_SEEING = """
+--cameras front,wrist --camera-px 40 --encoder.keypoints 2 --encoder.channels 4 --encoder.hidden 16
+--encoder.steps 5 --encoder.batch-size 16
+"""
+
+
+@pytest.fixture(scope="session")
+def seeing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of such a run whose policy sees, with the cameras front and wrist, 40 pixels wide."""
+    from robot_rlhf.commands.arguments import Train
+    from robot_rlhf.commands.parsing import parse
+    from robot_rlhf.commands.train import train
+    from robot_rlhf.session.run_folder import RunFolder
+
+    command = parse(["train", "--task", "reach", "--seed", "3", *_TINY.split(), *_SEEING.split()])
+    assert isinstance(command, Train)
+    folder = tmp_path_factory.mktemp("runs") / "seeing"
+    with contextlib.closing(RunFolder.create(folder, command.settings)) as run:
+        train(run)
+    return folder
 
 
 @pytest.fixture

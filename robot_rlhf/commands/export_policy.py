@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import msgspec
@@ -20,9 +21,10 @@ from robot_rlhf.data.stream import digest
 from robot_rlhf.data.tasks import task_facts
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
-from robot_rlhf.learning.portable import Portable
+from robot_rlhf.learning.portable import Portable, PortableSight
 from robot_rlhf.report.summary import Summary
 from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.learner import Learner
 from robot_rlhf.session.run_folder import DATABASE, RunError, arm_of
 from sim.env import SPEED_M_S
 
@@ -45,8 +47,8 @@ class Policy:
     def reset(self):  # where an episode begins
         self.memory = torch.zeros({memory})
 
-    def act(self, obs):  # {obs} numbers -> {action} numbers in [-1, 1]
-        action, self.memory = self.step(torch.as_tensor(obs, dtype=torch.float32), self.memory)
+    def act(self, obs):  # {takes} -> {action} numbers in [-1, 1]
+        {steps}
         return action.tolist()
 
 
@@ -55,6 +57,10 @@ if __name__ == "__main__":
     for obs in map(json.loads, sys.stdin):
         print(json.dumps(policy.reset() if obs is None else policy.act(obs)), flush=True)
 '''
+_STEPS = "action, self.memory = self.step(torch.as_tensor(obs, dtype=torch.float32), self.memory)"
+_STEPS_SEEING = """state = torch.as_tensor(obs["state"], dtype=torch.float32)
+        seen = torch.stack([torch.tensor(obs[name], dtype=torch.uint8) for name in {cameras}])
+        action, self.memory = self.step(state, seen, self.memory)"""
 
 
 class ExportedPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,23 +89,14 @@ def export_policy(asked: ExportPolicy) -> ExportedPolicy:
     if path is None:
         raise RunError(f"{asked.run} has no checkpoint yet: let it train for longer, or --resume it")
     config, learner = read_learner(asked.run, path)
-    if config.camera_names:
-        raise RunError(
-            f"the policy of {asked.run} sees with cameras ({config.cameras}): only policies that are told "
-            "where things are go out so far"
-        )
     if learner is None:
         raise RunError(f"{asked.run} has no episodes yet: there is no policy")
-    snapshot = learner.snapshot()
-    portable = Portable(snapshot, cloned=config.policy == "clone" and learner.clone is not None).eval()
-    example = (torch.zeros(portable.obs_size), torch.zeros(portable.memory_size))
-    program = torch.export.export(portable, example)
     summary = summary_of(asked.run)
     facts = _facts(asked, config, summary, path)
-    runner = _RUNNER.format(memory=portable.memory_size, obs=portable.obs_size, action=portable.action_size)
+    program, runner = _program(learner, facts)
     with new_folder(asked.out) as folder:
         torch.export.save(program, folder / PROGRAM)
-        (folder / WEIGHTS).write_bytes(snapshot.to_bytes())
+        (folder / WEIGHTS).write_bytes(_weights(learner))
         (folder / RUNNER).write_text(runner, encoding="utf-8")
         (folder / CARD).write_text(card(facts), encoding="utf-8")
     return ExportedPolicy(
@@ -108,6 +105,37 @@ def export_policy(asked: ExportPolicy) -> ExportedPolicy:
         files=(PROGRAM, WEIGHTS, RUNNER, CARD),
         success_rate=None if summary is None else summary.success_rate,
     )
+
+
+def _program(learner: Learner, facts: PolicyFacts) -> tuple[torch.export.ExportedProgram, str]:
+    """The policy as a program, and the text of what runs it. RunError where it has not learned to see yet."""
+    snapshot, encoder = learner.snapshot(), learner.encoder
+    policy = Portable(snapshot, cloned=learner.config.policy == "clone" and learner.clone is not None)
+    memory, state = torch.zeros(policy.memory_size), torch.zeros(facts.task.obs_size)
+    module: torch.nn.Module = policy
+    example: tuple[torch.Tensor, ...] = (state, memory)
+    takes, steps = f"{facts.task.obs_size} numbers", _STEPS
+    if encoder is not None:
+        if not encoder.is_fitted:
+            raise RunError("the policy has not learned to see yet: let it train for longer, or --resume it")
+        module = PortableSight(encoder, policy)
+        side = facts.pixels
+        example = (state, torch.zeros((len(facts.cameras), side, side, 3), dtype=torch.uint8), memory)
+        names = ", ".join(facts.cameras)
+        takes = f"state: {takes}; {names}: ({side}, {side}, 3) uint8 RGB"
+        steps = _STEPS_SEEING.format(cameras=facts.cameras)
+    runner = _RUNNER.format(
+        memory=policy.memory_size, takes=takes, steps=steps, action=facts.task.action_size
+    )
+    return torch.export.export(module.eval(), example), runner
+
+
+def _weights(learner: Learner) -> bytes:
+    """The policy's tensors as a safetensors file, and where it sees its encoder's among them."""
+    snapshot = learner.snapshot()
+    seeing = {} if learner.encoder is None else learner.encoder.state()
+    own = {f"encoder.{name}": values.numpy() for name, values in seeing.items()}
+    return replace(snapshot, tensors={**snapshot.tensors, **own}).to_bytes()
 
 
 def _facts(asked: ExportPolicy, config: RunConfig, summary: Summary | None, path: Path) -> PolicyFacts:
@@ -119,7 +147,9 @@ def _facts(asked: ExportPolicy, config: RunConfig, summary: Summary | None, path
             summary.success_rate, summary.wilson_low, summary.wilson_high, summary.episodes, judge
         )
     return PolicyFacts(
-        task=task_facts(config.task),
+        task=task_facts(config.task, bool(config.camera_names)),
+        cameras=config.camera_names,
+        pixels=config.camera_px,
         robot=arm_of(asked.run, config).name,
         control_hz=config.control_hz,
         speed_m_s=SPEED_M_S,

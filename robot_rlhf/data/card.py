@@ -24,9 +24,12 @@ class Success:
 
 @dataclass(frozen=True)
 class PolicyFacts:
-    """All that a card says. `speed_m_s` is what an action of 1 means, `training` a line each on the data."""
+    """All that a card says. `cameras` are those that it sees with, `pixels` high and wide; `speed_m_s` is
+    what an action of 1 means, `training` a line each on the data."""
 
     task: TaskFacts
+    cameras: tuple[str, ...]
+    pixels: int
     robot: str
     control_hz: float
     speed_m_s: float
@@ -73,13 +76,12 @@ def card(facts: PolicyFacts) -> str:
         "",
         "`run_policy.py` needs torch alone. `Policy().act(obs)` gives the action for an observation; call",
         "`reset()` where an episode begins, since the policy remembers a few steps. As a program it reads an",
-        "observation a line, as a JSON list, and answers with an action; `null` begins a new episode.",
+        "observation a line, as JSON, and answers with an action; `null` begins a new episode.",
         f"It decides {facts.control_hz:g} times a second, and was trained at that rate only.",
         "",
-        "`policy.pt2` is a torch.export program, `policy.safetensors` the same weights by name, which",
-        "`robot_rlhf.learning.snapshot.Snapshot` runs with NumPy alone.",
+        *_files(facts),
         "",
-        f"## Observation: {task.obs_size} numbers, float32",
+        *_observation(facts),
         "",
         "| place | name | what it is |",
         "|---|---|---|",
@@ -110,10 +112,38 @@ def card(facts: PolicyFacts) -> str:
     return "\n".join(lines)
 
 
+def _files(facts: PolicyFacts) -> list[str]:
+    if not facts.cameras:
+        return [
+            "`policy.pt2` is a torch.export program, `policy.safetensors` the same weights by name, which",
+            "`robot_rlhf.learning.snapshot.Snapshot` runs with NumPy alone.",
+        ]
+    return [
+        "`policy.pt2` is a torch.export program of the state, the pictures (cameras, height, width, 3) and",
+        "what it remembers. `policy.safetensors` has the same weights by name; `encoder.` are those that",
+        "make of state and pictures the numbers that the others act on.",
+    ]
+
+
+def _observation(facts: PolicyFacts) -> list[str]:
+    numbers = f"{facts.task.obs_size} numbers, float32"
+    if not facts.cameras:
+        return [f"## Observation: {numbers}"]
+    names, side = ", ".join(f"`{name}`" for name in facts.cameras), facts.pixels
+    return [
+        f"## Observation: `state` and pictures of {names}",
+        "",
+        f"A dictionary, as of `sim.pictured.make_env`. Pictures are ({side}, {side}, 3) uint8, red first,",
+        "from the top. It was trained on pictures that had been JPEGs, drawn by the simulation.",
+        "",
+        f"`state`: {numbers}, what the arm knows of itself.",
+    ]
+
+
 def _places(task: TaskFacts) -> list[tuple[Block, int, int]]:
     """Each block of the observation, with its first place and the one after its last."""
     found, start = [], 0
-    for block in blocks(task.name, task.obs_size):
+    for block in blocks(task.name, task.obs_size, task.sees):
         found.append((block, start, start + len(block.axes)))
         start += len(block.axes)
     return found

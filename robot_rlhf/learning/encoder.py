@@ -139,14 +139,18 @@ class Encoder(nn.Module):
         with torch.no_grad():
             for start in range(0, len(state), _AT_ONCE):
                 rows = torch.from_numpy(np.ascontiguousarray(state[start : start + _AT_ONCE]))
-                keypoints = self._keypoints(torch.from_numpy(pictures[start : start + _AT_ONCE]))
-                foretold = self._foretell(keypoints, self._normaliser(rows))[:, self._acts :]
-                fine = torch.tanh(_FINE * foretold[:, : self._state_size])
-                parts.append(torch.cat((rows, foretold, fine, keypoints), -1))
+                parts.append(self(rows, torch.from_numpy(pictures[start : start + _AT_ONCE])))
         observations: Float32 = torch.cat(parts).numpy()
         if not np.isfinite(observations).all():
             raise FloatingPointError("the encoder gave an observation that is not finite")
         return observations
+
+    def forward(self, state: Tensor, pictures: Tensor) -> Tensor:
+        """States (B, p) and what the cameras saw, (B, cameras, 3, H, W) uint8 -> observations (B, size)."""
+        keypoints = self._keypoints(pictures)
+        foretold = self._foretell(keypoints, self._normaliser(state))[:, self._acts :]
+        fine = torch.tanh(_FINE * foretold[:, : self._state_size])
+        return torch.cat((state, foretold, fine, keypoints), -1)
 
     def _keypoints(self, pictures: Tensor) -> Tensor:
         """(B, cameras, 3, H, W) -> (B, 3 K cameras)."""

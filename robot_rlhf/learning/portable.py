@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from robot_rlhf.learning.encoder import Encoder
 from robot_rlhf.learning.snapshot import Layers, Snapshot
 
 
@@ -78,6 +79,23 @@ class Portable(nn.Module):
         kept = memory[1:].reshape(self._replan, self.action_size)
         chunk = torch.where(is_empty, said[: self._replan], kept)
         return chunk[0], torch.cat([left - 1.0, chunk.roll(-1, 0).reshape(-1)])
+
+
+class PortableSight(nn.Module):
+    """(state (p,), pictures (cameras, height, width, 3) uint8 RGB, memory (k,)) -> (action (m,), memory): a
+    `Portable` behind the encoder that makes its observations."""
+
+    def __init__(self, encoder: Encoder, policy: Portable) -> None:
+        super().__init__()
+        if not encoder.is_fitted:
+            raise ValueError("the policy has not learned to see yet")
+        self.encoder, self.policy = encoder, policy
+        self.requires_grad_(False)
+
+    def forward(self, state: Tensor, pictures: Tensor, memory: Tensor) -> tuple[Tensor, Tensor]:
+        obs = self.encoder(state.unsqueeze(0), pictures.permute(0, 3, 1, 2).unsqueeze(0))
+        acted: tuple[Tensor, Tensor] = self.policy(obs[0], memory)
+        return acted
 
 
 class _Perceptron(nn.Module):

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+from stable_baselines3.common.buffers import DictReplayBuffer
 
 from robot_rlhf.bridge import replay_buffer
 from robot_rlhf.commands.export import learned_reward
 from robot_rlhf.data import stream
+from robot_rlhf.feedback.episode import Role
+from robot_rlhf.feedback.store import Store
+from robot_rlhf.session.run_folder import DATABASE
+from sim.jpeg import decoded
 from tests.conftest import FinishedRun
 
 
@@ -44,3 +51,17 @@ def test_there_is_room_for_what_an_agent_adds(finished_run: FinishedRun) -> None
 def test_a_buffer_that_is_too_small_is_refused(finished_run: FinishedRun) -> None:
     with pytest.raises(ValueError, match="a buffer of 3 transitions is too small"):
         replay_buffer(finished_run.folder, size=3)
+
+
+def test_of_a_run_that_sees_it_holds_state_and_pictures(seeing_run: Path) -> None:
+    buffer = replay_buffer(seeing_run)
+    assert isinstance(buffer, DictReplayBuffer) and buffer.full
+    with Store.open_readonly(seeing_run / DATABASE) as store:
+        ids = [id for role in (Role.DEMONSTRATION, Role.ONLINE) for id in store.episode_steps(role)]
+        first = store.episode(sorted(ids)[0])
+        seen = np.stack([decoded(one).transpose(2, 0, 1) for one in store.pictures(first.id, "wrist")])
+    steps = slice(0, first.length)
+    assert (buffer.observations["state"][steps, 0] == first.obs[:-1]).all()
+    assert (buffer.observations["wrist"][steps, 0] == seen[:-1]).all()
+    assert (buffer.next_observations["wrist"][steps, 0] == seen[1:]).all()
+    assert buffer.rewards.std() > 0

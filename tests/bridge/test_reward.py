@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import gymnasium
 import numpy as np
@@ -15,7 +17,10 @@ from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import RunError, RunFolder
 from sim.env import TaskEnv
+from sim.pictured import make_env
 from tests.conftest import FinishedRun
+
+SEEN: dict[str, Any] = {"cameras": ("front", "wrist"), "camera_px": 40}
 
 
 def test_it_is_the_reward_that_the_runs_own_policy_learns_from(finished_run: FinishedRun) -> None:
@@ -33,6 +38,30 @@ def test_it_is_the_reward_that_the_runs_own_policy_learns_from(finished_run: Fin
             assert reward == pytest.approx(float(wanted[0]), abs=1e-6)
             assert reward != own
             obs = after
+
+
+def test_of_a_run_that_sees_it_is_about_what_its_cameras_show(seeing_run: Path) -> None:
+    _, learner = read_learner(seeing_run)
+    assert learner is not None and learner.encoder is not None
+    pictured = make_env("reach", **SEEN)
+    with LearnedReward(pictured, seeing_run) as env, TaskEnv("reach", **SEEN) as plain:
+        obs, _ = env.reset(seed=5)
+        before = learner.encoder.observe(plain.reset(seed=5)[0], plain.pictures)
+        for _ in range(5):
+            obs, reward, *_ = env.step(np.ones(3, np.float32))
+            after = learner.encoder.observe(plain.step(np.ones(3, np.float32))[0], plain.pictures)
+            wanted = learner.reward.score(torch.from_numpy(before[None]), torch.from_numpy(after[None]))
+            assert reward == pytest.approx(float(wanted[0]), abs=1e-5)
+            before = after
+        assert env.observation_space.contains(obs)
+
+
+def test_an_environment_that_does_not_show_what_the_run_sees_is_refused(seeing_run: Path) -> None:
+    blind, one = TaskEnv("reach"), make_env("reach", cameras=("front",), camera_px=40)
+    larger = make_env("reach", cameras=("front", "wrist"), camera_px=48)
+    for env, said in ((blind, "shows None of 'state'"), (one, "None of 'wrist'"), (larger, "(48, 48, 3)")):
+        with env, pytest.raises(ValueError, match=re.escape(said)):
+            LearnedReward(env, seeing_run)
 
 
 def test_it_passes_gymnasiums_checker(finished_run: FinishedRun) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import runpy
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -15,7 +17,10 @@ from safetensors import safe_open
 
 from robot_rlhf import cli
 from robot_rlhf.commands.trained import read_learner
+from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.snapshot import Snapshot
+from sim.env import TaskEnv
+from sim.pictured import PicturedEnv
 from tests.conftest import FinishedRun
 
 _ONLY_TORCH = """
@@ -65,9 +70,69 @@ def test_the_runner_acts_as_the_run_does_with_torch_alone(exported: Path, finish
             assert np.abs(np.array(answer) - action).max() < 1e-6
 
 
-def test_the_runner_is_short(exported: Path) -> None:
-    lines = (exported / "run_policy.py").read_text().splitlines()
-    assert sum(bool(line.strip()) for line in lines) <= 20
+@pytest.fixture(scope="module")
+def seeing(seeing_run: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("policies") / "seeing"
+    assert cli.main(["export-policy", str(seeing_run), "--out", str(out)]) == 0
+    return out
+
+
+def test_a_policy_that_sees_acts_as_the_run_does_on_the_same_pictures(seeing: Path, seeing_run: Path) -> None:
+    _, learner = read_learner(seeing_run)
+    assert learner is not None
+    actor = learner.policy(explore=False)
+    plain = TaskEnv("reach", cameras=("front", "wrist"), camera_px=40)
+    env = PicturedEnv(plain)
+    policy = runpy.run_path(str(seeing / "run_policy.py"))["Policy"]()
+    for seed in (0, 1):
+        obs, _ = env.reset(seed=seed)
+        actor.reset()
+        policy.reset()
+        for _ in range(6):
+            wanted = actor.act(obs["state"], plain.pictures)
+            assert np.abs(policy.act(obs) - wanted).max() < 1e-5
+            obs, *_ = env.step(wanted)
+    env.close()
+
+
+def test_a_policy_that_sees_has_its_encoder_among_its_weights(seeing: Path, seeing_run: Path) -> None:
+    with safe_open(seeing / "policy.safetensors", framework="np") as file:
+        kept = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    _, learner = read_learner(seeing_run)
+    assert learner is not None and learner.encoder is not None
+    for name, values in learner.encoder.state().items():
+        assert (kept[f"encoder.{name}"] == values.numpy()).all()
+    assert Snapshot.from_bytes((seeing / "policy.safetensors").read_bytes()).clone is not None
+
+
+def test_the_card_of_a_policy_that_sees_says_what_pictures_it_takes(seeing: Path) -> None:
+    card = (seeing / "README.md").read_text()
+    for said in (
+        "`state` and pictures of `front`, `wrist`",
+        "(40, 40, 3) uint8, red first",
+        "`state`: 6 numbers, float32",
+        "| 0 to 2 | `tool` |",
+    ):
+        assert said in card
+
+
+def test_a_policy_that_has_not_learned_to_see_says_so(
+    seeing_run: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    run = shutil.copytree(seeing_run, tmp_path / "run")
+    for path in (run / "checkpoints").iterdir():
+        saved = checkpoint.load(path)
+        saved.tensors["encoder._fitted"].fill_(False)
+        checkpoint.save(path, saved.tensors, saved.metadata)
+    line = refused("export-policy", str(run), "--out", str(tmp_path / "out"))
+    assert "has not learned to see yet" in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_runner_is_short(exported: Path, seeing: Path) -> None:
+    for policy in (exported, seeing):
+        lines = (policy / "run_policy.py").read_text().splitlines()
+        assert sum(bool(line.strip()) for line in lines) <= 20
 
 
 def test_the_weights_are_named_and_run_without_torch(exported: Path) -> None:
