@@ -51,5 +51,5 @@ $(VENV)/.demo-installed: $(VENV)/.made pyproject.toml constraints.txt
 
 $(VENV)/.test-installed: $(VENV)/.demo-installed
 	$(BIN)/python -m pip install -c constraints.txt \
-		-e ".[sim,learn,console,export,franka-sim,ur,camera,cluster,bench,dev]"
+		-e ".[sim,learn,console,export,franka-sim,ur,camera,cluster,wandb,bench,dev]"
 	touch $@

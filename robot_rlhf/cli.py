@@ -29,6 +29,7 @@ from robot_rlhf.commands.arguments import (
     Keys,
     Label,
     Learner,
+    Mirror,
     Record,
     Replay,
     Report,
@@ -136,7 +137,7 @@ def _run(command: Command) -> int:
                 checked = verified(command.run)
             tell(checked, checked.lines(), command.json)
             return _OK if checked.sound else _FAILED
-        case Info() | Said() | Replay() | View() | Backup():
+        case Info() | Said() | Replay() | View() | Mirror() | Backup():
             from robot_rlhf.commands.looking_back import look_back
 
             with stdout_kept_clean(command.json):

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[1]
 EXTRAS = (
     "torch", "safetensors", "tensorboard", "matplotlib", "pybullet", "pybullet_data", "pygame", "gymnasium",
     "stable_baselines3", "pyarrow", "h5py", "minari", "av", "franky", "rtde_control", "rtde_receive",
-    "rtde_io", "dashboard_client", "cv2",
+    "rtde_io", "dashboard_client", "cv2", "wandb",
 )  # fmt: skip
 
 BLOCK_EXTRAS = f"""

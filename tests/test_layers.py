@@ -68,6 +68,7 @@ ONLY_IN: dict[str, set[str]] = {
     "pyarrow": {"robot_rlhf.data"},
     "h5py": {"robot_rlhf.data"},
     "minari": {"robot_rlhf.data"},
+    "wandb": {"robot_rlhf.report"},
     "av": {"robot_rlhf.data", "robot_rlhf.report"},
 }
 GROUND_FLOOR = {

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
 PROJECT = msgspec.toml.decode((ROOT / "pyproject.toml").read_bytes())["project"]
-PINNED_EXTRAS = ("sim", "learn", "console", "export", "bench", "dev")
+PINNED_EXTRAS = ("sim", "learn", "console", "export", "wandb", "bench", "dev")
 
 
 def pins() -> dict[str, str]:

@@ -19,6 +19,7 @@ _LATER_ERRORS = {  # where they are defined, since importing them here would loa
     "robot_rlhf.learning.checkpoint": "CheckpointError",
     "robot_rlhf.learning.device": "DeviceError",
     "robot_rlhf.learning.reward_fit": "FitError",
+    "robot_rlhf.report.wandb_board": "BoardError",
     "robot_rlhf.runners.on_ray": "ClusterError",
 }
 

@@ -12,6 +12,7 @@ EXTRAS: Mapping[str, tuple[str, ...]] = {
     "cluster": ("ray",),
     "export": ("pyarrow", "h5py", "minari", "av", "pillow"),
     "view": ("rerun-sdk",),
+    "wandb": ("wandb",),
 }
 """Extra -> its packages, by the names that they are installed by."""
 _IMPORTED_AS = {"pillow": "PIL", "rerun-sdk": "rerun"}  # the others by those too

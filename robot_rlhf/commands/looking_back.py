@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 
 from robot_rlhf.commands.answer import Answer
-from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Replay, Said, View
+from robot_rlhf.commands.arguments import Backup, Info, LookingBack, Mirror, Replay, Said, View
 
 
 def look_back(command: LookingBack) -> Answer:
@@ -30,6 +30,10 @@ def look_back(command: LookingBack) -> Answer:
             from robot_rlhf.commands.view import view
 
             return view(command)
+        case Mirror():
+            from robot_rlhf.commands.mirror import mirror
+
+            return mirror(command)
         case Backup():
             from robot_rlhf.commands.backup import back_up
 

@@ -40,11 +40,13 @@ def evaluate(command: Evaluate) -> Evaluation:
 
 def sweep(command: Sweep) -> SweepResult:
     runner = _runner("sweep", command.spread)
+    if command.wandb:
+        need("--wandb", "wandb")
     from robot_rlhf.commands.grid import cells
     from robot_rlhf.commands.sweep import sweep
 
     quiet = command.spread.runner != "serial"
-    result = sweep(cells(command), command.out, runner, say, quiet)
+    result = sweep(cells(command), command.out, runner, say, quiet, command.wandb)
     say(f"wrote {command.out / REPORT}")
     return result
 

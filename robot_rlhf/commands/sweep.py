@@ -13,6 +13,7 @@ import msgspec
 from rich.table import Table
 
 from robot_rlhf.commands.grid import Cell
+from robot_rlhf.commands.mirror import mirrored
 from robot_rlhf.commands.settings import contradictions
 from robot_rlhf.commands.train import bring_to_end
 from robot_rlhf.commands.usage import UsageError
@@ -62,19 +63,25 @@ class SweepResult(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def sweep(
-    cells: Sequence[Cell], out: Path, runner: Runner, tell: Callable[[str], None], quiet: bool
+    cells: Sequence[Cell],
+    out: Path,
+    runner: Runner,
+    tell: Callable[[str], None],
+    quiet: bool,
+    wandb: str = "",
 ) -> SweepResult:
     """Bring every cell to its end; those that have one are left as they are, begun ones go on.
 
     Before any runs, all folders are looked at: RunError where `out` is no sweep's, UsageError where a run
     was begun with other settings. A run that fails does not stop the others. `tell` hears of every run that
-    ends; `quiet` keeps the progress of single runs off the terminal.
+    ends; `quiet` keeps the progress of single runs off the terminal; `wandb` names the project, where they
+    are shown in one.
     """
     mark = _begin(out)
     for cell in cells:
         _refuse_another(cell, out)
     ended: list[CellResult] = []
-    with contextlib.closing(runner.map(RunCell(out.absolute(), mark, quiet), cells)) as results:
+    with contextlib.closing(runner.map(RunCell(out.absolute(), mark, quiet, wandb), cells)) as results:
         for cell, result in zip(cells, results, strict=True):
             ended.append(result)
             said = result.error if result.summary is None else f"{result.summary.success_rate:.0%}"
@@ -88,8 +95,8 @@ def sweep(
 class RunCell:
     """What a worker does: bring a cell's run to its end, from wherever it stands."""
 
-    def __init__(self, out: Path, mark: str, quiet: bool) -> None:
-        self._out, self._mark, self._quiet = out, mark, quiet
+    def __init__(self, out: Path, mark: str, quiet: bool, wandb: str = "") -> None:
+        self._out, self._mark, self._quiet, self._wandb = out, mark, quiet, wandb
 
     def __call__(self, cell: Cell) -> CellResult:
         if _mark_of(self._out) != self._mark:
@@ -113,10 +120,8 @@ class RunCell:
 
     def _summary(self, cell: Cell) -> Summary:
         path = self._out / cell.folder
-        if not self._quiet:
-            return bring_to_end(path, cell.settings)
-        with open(os.devnull, "w") as nowhere:
-            return bring_to_end(path, cell.settings, nowhere)
+        with mirrored(path, self._wandb, self._out.name), open(os.devnull, "w") as nowhere:
+            return bring_to_end(path, cell.settings, nowhere if self._quiet else None)
 
 
 def _begin(out: Path) -> str:

@@ -11,6 +11,7 @@ from robot_rlhf.commands.arguments import Demo, Train
 from robot_rlhf.commands.at_console import wire_of
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import need
+from robot_rlhf.commands.mirror import mirrored
 from robot_rlhf.commands.reporting import report_run
 from robot_rlhf.commands.summaries import summary_of
 from robot_rlhf.commands.telling import say
@@ -53,6 +54,14 @@ def train(command: Train) -> Summary | None:
         from robot_rlhf.commands.served import try_arm
 
         try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
+    with mirrored(out, command.run.wandb):
+        return _from_where_it_stands(command, settings, wire, resumes)
+
+
+def _from_where_it_stands(
+    command: Train, settings: RunConfig, wire: Wire | None, resumes: bool
+) -> Summary | None:
+    out = command.out
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
         begins = "going on with" if resumes else "beginning"

@@ -132,8 +132,7 @@ Event: TypeAlias = EpisodeEnded | RewardFitted | SacUpdated | Evaluated
 class MetricsLog:
     """Appends events to a run's log, each flushed to the operating system before `write` returns, so
     that a killed process loses no line that was written. A last line that a kill tore is cut off when
-    the log is opened again. The TensorBoard scalars carry Stable-Baselines3's families rollout/,
-    train/, time/ and eval/, and feedback/; their step is the number of environment steps."""
+    the log is opened again. The step of TensorBoard's scalars is the number of environment steps."""
 
     def __init__(self, run_dir: Path) -> None:
         from tensorboard.summary import Writer
@@ -142,8 +141,7 @@ class MetricsLog:
         _cut_torn_line(path)
         self._file = path.open("ab")
         self._board: Writer = Writer(str(run_dir / "tensorboard"))
-        self._lengths: deque[float] = deque(maxlen=WINDOW_EPISODES)
-        self._marks: deque[float] = deque(maxlen=WINDOW_EPISODES)
+        self._scalars = Scalars()
 
     def __enter__(self) -> MetricsLog:
         return self
@@ -158,9 +156,8 @@ class MetricsLog:
         line = msgspec.to_builtins(event, enc_hook=_plain) | msgspec.to_builtins(moment, enc_hook=_plain)
         self._file.write(msgspec.json.encode(line) + b"\n")
         self._file.flush()
-        for tag, value in (*_time_scalars(moment), *self._scalars(event)):
-            if value is not None and np.isfinite(value):
-                self._board.add_scalar(tag, float(value), int(moment.environment_steps))
+        for tag, value in self._scalars(moment, event):
+            self._board.add_scalar(tag, value, int(moment.environment_steps))
         self._board.flush()
 
     def close(self) -> None:
@@ -169,7 +166,21 @@ class MetricsLog:
             self._file.close()
             self._board.close()
 
-    def _scalars(self, event: Event) -> Iterator[tuple[str, Number]]:
+
+class Scalars:
+    """Events, told in their order, as what is plotted of each: finite numbers by Stable-Baselines3's families
+    rollout/, train/, time/ and eval/, and feedback/."""
+
+    def __init__(self) -> None:
+        self._lengths: deque[float] = deque(maxlen=WINDOW_EPISODES)
+        self._marks: deque[float] = deque(maxlen=WINDOW_EPISODES)
+
+    def __call__(self, moment: Moment, event: Event) -> Iterator[tuple[str, float]]:
+        for tag, value in (*_time_scalars(moment), *self._of(event)):
+            if value is not None and np.isfinite(value):
+                yield tag, float(value)
+
+    def _of(self, event: Event) -> Iterator[tuple[str, Number]]:
         if isinstance(event, EpisodeEnded):
             self._lengths.append(event.length)
             if event.success_mark is not None:

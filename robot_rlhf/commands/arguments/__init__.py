@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from robot_rlhf.commands.arguments.at_console import Console, Label, Record, Teleop
-from robot_rlhf.commands.arguments.looking_back import Backup, Info, LookingBack, Replay, Said, Verify, View
+from robot_rlhf.commands.arguments.looking_back import (
+    Backup,
+    Info,
+    LookingBack,
+    Mirror,
+    Replay,
+    Said,
+    Verify,
+    View,
+)
 from robot_rlhf.commands.arguments.machines import Arm, Doctor, Keys, Learner
 from robot_rlhf.commands.arguments.moving import Export, ExportPolicy, Import, Moving
 from robot_rlhf.commands.arguments.options import (
@@ -37,6 +46,7 @@ __all__ = [
     "LearnerOptions",
     "LiveOptions",
     "LookingBack",
+    "Mirror",
     "Moving",
     "Record",
     "Replay",
@@ -84,6 +94,7 @@ COMMANDS: dict[str, type[Command]] = {
     "feedback": Said,
     "replay": Replay,
     "view": View,
+    "wandb": Mirror,
     "verify": Verify,
     "backup": Backup,
     "export": Export,

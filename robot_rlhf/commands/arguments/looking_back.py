@@ -100,6 +100,24 @@ class View:
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """Show a run's metrics in Weights & Biases: those that it has, and those that come while it is trained.
+
+    `train --wandb PROJECT` does the same while it trains. Settings, metrics and the summary go out, nothing
+    else. Your key is what `wandb login` or WANDB_API_KEY left; with WANDB_MODE=offline nothing is sent.
+    """
+
+    run: Positional[RunPath]
+    """Folder of the run."""
+    project: Annotated[str, arg(metavar="PROJECT", help_behavior_hint="")]
+    """The project, or ENTITY/PROJECT."""
+    group: Annotated[str, arg(metavar="NAME", help_behavior_hint="")] = ""
+    """The group of runs that it belongs to there."""
+    json: Switch = False
+    """Print the result as one line of JSON."""
+
+
+@dataclass(frozen=True)
 class Backup:
     """Make a sound copy of a run, also while a session works on it."""
 
@@ -111,4 +129,4 @@ class Backup:
     """Print the result as one line of JSON."""
 
 
-LookingBack: TypeAlias = Info | Said | Replay | View | Backup
+LookingBack: TypeAlias = Info | Said | Replay | View | Mirror | Backup

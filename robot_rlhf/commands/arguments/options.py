@@ -25,6 +25,8 @@ class RunOptions:
     """Go on with the run in that folder from where it stands, or begin it."""
     config: Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="")] = None
     """Settings to start from, such as another run's config.toml; what you say here wins over them."""
+    wandb: Annotated[str, arg(metavar="PROJECT", help_behavior_hint="")] = ""
+    """Show its metrics in that project of Weights & Biases, or ENTITY/PROJECT, while it trains."""
     json: Switch = False
     """Print the run's summary as one line of JSON, all else on stderr."""
     help_all: Switch = False

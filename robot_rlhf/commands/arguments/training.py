@@ -102,6 +102,8 @@ class Sweep:
     Where a value has a comma itself, part them by semicolons."""
     config: Annotated[Path | None, arg(metavar="FILE.toml", help_behavior_hint="")] = None
     """Settings that all of them start from, over the task's own."""
+    wandb: Annotated[str, arg(metavar="PROJECT", help_behavior_hint="")] = ""
+    """Show each run in that project of Weights & Biases, or ENTITY/PROJECT, in a group named as FOLDER."""
     spread: Annotated[RunnerOptions, arg(name="")] = field(default_factory=RunnerOptions)
     json: Switch = False
     """Print the results as one line of JSON, all else on stderr."""
