@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from wandb.proto.wandb_internal_pb2 import Record
+from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # it is made as it loads
 from wandb.sdk.internal.datastore import DataStore
 
 from robot_rlhf import cli
