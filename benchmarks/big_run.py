@@ -1,10 +1,11 @@
-"""What a large run costs: time and peak memory of opening, listing, sampling, reporting on 10^3 and 10^4.
+"""What a large run costs: time and peak memory of opening, listing, sampling, reporting and exporting it.
 
     python benchmarks/big_run.py --json big_run.json
 
-Made-up episodes of 50 steps, ten events each, in a run's folder as training leaves it (but for the learner's
-checkpoint). Every figure is of a process of its own: seconds within it, once Python and the modules are
-loaded, and the most memory that it held. "times" is how much more ten times the run costs: 10 is linear.
+Made-up runs of 10^3 and 10^4 episodes of 50 steps, ten events each, in a folder as training leaves it, but
+for the learner's checkpoint: so the rewards of an export are 0. Every figure is of a process of its own:
+seconds within it, once Python and the modules are loaded, and the most memory that it held. "times" is how
+much more ten times the run costs: 10 is linear.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 import numpy as np
@@ -41,7 +42,7 @@ from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import DATABASE, RunFolder
 
 SIZES = (1_000, 10_000)
-STEPS, OBS, ACTION, SCENE = 50, 9, 3, 26
+STEPS, OBS, ACTION, SCENE = 50, 14, 3, 26  # of reach
 EVENTS = 10
 """Of an episode: a mark, a takeover, five presses, three answers."""
 _CHUNK = 500  # episodes in a transaction
@@ -163,6 +164,17 @@ def _backed_up(run: Path) -> None:
         back_up(run, Path(folder) / "copy")
 
 
+def _exported(format: Literal["lerobot", "robomimic", "minari"]) -> Callable[[Path], None]:
+    def work(run: Path) -> None:
+        from robot_rlhf.commands.arguments import Export
+        from robot_rlhf.commands.export import export
+
+        with tempfile.TemporaryDirectory(dir=run.parent) as folder:
+            assert export(Export(run, format, Path(folder) / "dataset")).episodes > 0
+
+    return work
+
+
 WORK: dict[str, Callable[[Path], None]] = {
     "open for writing": _opened,
     "open for reading": _read,
@@ -174,6 +186,9 @@ WORK: dict[str, Callable[[Path], None]] = {
     "report": _reported,
     "verify": _verified,
     "backup": _backed_up,
+    "export lerobot": _exported("lerobot"),
+    "export robomimic": _exported("robomimic"),
+    "export minari": _exported("minari"),
 }
 
 

@@ -24,6 +24,7 @@ from robot_rlhf.session.run_folder import RunFolder, read_config
 
 if TYPE_CHECKING:
     from robot_rlhf.commands.live import Wire
+    from robot_rlhf.learning.device import Device
 
 
 def train(command: Train) -> Summary | None:
@@ -55,11 +56,11 @@ def train(command: Train) -> Summary | None:
 
         try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
     with mirrored(out, command.run.wandb):
-        return _from_where_it_stands(command, settings, wire, resumes)
+        return _from_where_it_stands(command, settings, wire, on, resumes)
 
 
 def _from_where_it_stands(
-    command: Train, settings: RunConfig, wire: Wire | None, resumes: bool
+    command: Train, settings: RunConfig, wire: Wire | None, on: Device, resumes: bool
 ) -> Summary | None:
     out = command.out
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
