@@ -116,6 +116,11 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
 
         return Eyes(describe(self.task, self.robot.spec), cameras, size_px)
 
+    def see(self) -> Float32:
+        """Look anew: `scene` and `pictures` are of the moment as it is now. Returns the observation."""
+        self.scene = self.look()
+        return self._see()
+
     def _see(self) -> Float32:
         """The observation of the moment, and new pictures with it."""
         if self._eyes is not None:
@@ -239,8 +244,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self.cell.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
         self._late = deque(np.array(action) for action in state.late)
-        self.scene = self.look()
-        return self._see()
+        return self.see()
 
     def close(self) -> None:
         if self._eyes is not None:

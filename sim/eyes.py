@@ -6,17 +6,16 @@ instead of 50 and shows the same. `sim.camera` draws fine ones of stored scenes,
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from hardware.appearance import Kinematics, Mesh, PropLook, SceneDescription, quaternion
 from hardware.scene import Scene
 from sim.bullet import BulletClient, pybullet, quiet
+from sim.jpeg import encode
 from sim.pictures import SIZES_PX, Pictures
 from sim.viewpoint import Viewpoint, viewpoint_named
 
@@ -29,7 +28,6 @@ _LIGHT = {
     "shadow": 0,
 }
 _TABLE_HALF_DEPTH_M = 0.02
-_QUALITY = 95  # with colours at full resolution: a cube may be four pixels wide
 
 
 class Eyes:
@@ -85,7 +83,7 @@ class Eyes:
     def look(self, scene: Scene) -> Pictures:
         """What each camera sees of a single moment, as a JPEG."""
         self._arrange(scene)
-        return {view.name: jpeg(self._picture(view, scene)) for view in self._viewpoints}
+        return {view.name: encode(self._picture(view, scene)) for view in self._viewpoints}
 
     def _arrange(self, scene: Scene) -> None:
         client = self._client
@@ -116,10 +114,3 @@ class Eyes:
         """Disconnect the world that is drawn from; twice is fine."""
         if self._client.isConnected():
             self._client.disconnect()
-
-
-def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """(height, width, 3) RGB as a JPEG."""
-    written = io.BytesIO()
-    Image.fromarray(picture).save(written, "JPEG", quality=_QUALITY, subsampling=0)
-    return written.getvalue()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,9 +9,9 @@ import gymnasium
 import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
-from PIL import Image
 
 from sim.env import Float32, TaskEnv
+from sim.jpeg import decode
 from sim.pictures import CAMERA_PX
 
 STATE = "state"
@@ -38,7 +37,7 @@ class PicturedEnv(gymnasium.ObservationWrapper[Observation, Float32, Float32]):
 
 def decoded(env: TaskEnv) -> dict[str, NDArray[np.uint8]]:
     """Camera -> (height, width, 3) of what `env` saw last."""
-    return {name: np.asarray(Image.open(io.BytesIO(jpeg))) for name, jpeg in env.pictures.items()}
+    return {name: decode(jpeg) for name, jpeg in env.pictures.items()}
 
 
 def make_env(

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from robot_rlhf.learning.snapshot import Layers, Snapshot
+from robot_rlhf.learning.layers import Layers
+from robot_rlhf.learning.snapshot import Snapshot
 
 
 class Portable(nn.Module):

@@ -109,7 +109,7 @@ class RunConfig:
     """shuffled: every judgement is turned at random before it is learned from (an ablation)."""
     cameras: str = ""
     """What the policy sees with, comma-separated, instead of being told where things are: front, side, top,
-    wrist or corner; in lockstep."""
+    wrist or corner."""
     camera_px: int = CAMERA_PX
     """How wide and high their pictures are."""
     control_hz: float = 10.0
@@ -182,8 +182,8 @@ class RunConfig:
             raise ValueError(f"cameras are {self.cameras}: name each once")
         if not SIZES_PX[0] <= self.camera_px <= SIZES_PX[1]:
             raise ValueError(f"camera_px is {self.camera_px}: it must be from {SIZES_PX[0]} to {SIZES_PX[1]}")
-        if self.cameras and self.in_real_time:
-            raise ValueError("--cameras is for lockstep so far: leave --live and --operator console out")
+        if self.cameras and self.robot:
+            raise ValueError("--cameras is for the arm that is simulated here so far: leave --robot out")
         if self.cameras and Kind.DEMONSTRATIONS not in kinds:
             raise ValueError(
                 "--cameras needs demonstrations among the kinds of feedback, to learn to see from"

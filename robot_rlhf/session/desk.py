@@ -113,7 +113,7 @@ class Desk:
             case m.AskClip(episode=episode):
                 judge = self.judge
                 self.writer.submit(
-                    lambda store: _whole(store.episode(episode), judge),
+                    lambda store: _whole(store, episode, judge),
                     answer,
                     lambda error: answer(m.Refused(reason=str(error))),
                 )
@@ -296,9 +296,13 @@ def _clip(episode: Episode, segment: Segment) -> m.Clip:
     )
 
 
-def _whole(episode: Episode, judge: Snapshot | None) -> m.Episode:
+def _whole(store: Store, id: int, judge: Snapshot | None) -> m.Episode:
+    episode = store.episode(id)
     if not episode.has_scenes:
         raise StoreError(f"episode {episode.id} came from elsewhere, without scenes: it cannot be looked at")
     clip = _clip(episode, Segment(episode.id, 0, episode.length))
-    reward = None if judge is None else judge.reward(episode.obs[:-1], episode.obs[1:])
+    reward = None
+    if judge is not None:
+        obs = judge.as_seen(episode.obs, {camera: store.pictures(id, camera) for camera in judge.cameras})
+        reward = judge.reward(obs[:-1], obs[1:])
     return m.Episode(clip=clip, reward=() if reward is None else tuple(float(one) for one in reward))

@@ -90,6 +90,8 @@ class LockstepSession:
         while True:
             online = study.count(Role.ONLINE)
             self._fit_if_due(online)
+            if study.eyes_due(online):
+                study.see_anew(online)
             if study.clone_due():
                 study.clone_anew()
             self._catch_up(online)
@@ -107,7 +109,7 @@ class LockstepSession:
         study, watcher, schedule = self.study, self.study.watcher, self.config.schedule
         while True:
             online = study.count(Role.ONLINE)
-            if not self.learner.begun:
+            if not self.learner.begun or study.eyes_due(online):
                 study.open_eyes()
             if online % schedule.episodes_per_fit == 0 or not self.learner.begun:
                 watcher.phase("cloning")
