@@ -141,6 +141,8 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._variation = variation
         if isinstance(self.cell, SimCell):
             self.cell.vary(variation)
+        if self._eyes is not None:
+            self._eyes.vary(variation)
 
     @property
     def robot(self) -> Robot:
