@@ -203,7 +203,7 @@ def _train(command: Train) -> Summary | None:
     if settings.robot:
         from robot_rlhf.commands.served import try_arm
 
-        try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
+        try_arm(settings, command.wire.robot_key)
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
         say(f"{'going on with' if resumes else 'beginning'} {out}: {settings.task}, seed {settings.seed}")
@@ -269,7 +269,7 @@ def _live(command: Teleop | Record | Label) -> None:
             live.teleop(live.free(command), wire)
         case Record():
             folder, settings = command.folder, live.recording(command)
-            try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
+            try_arm(settings, command.wire.robot_key)
             if not RunFolder.is_begun(folder):
                 RunFolder.create(folder, settings).close()
             live.record(folder, settings, wire)

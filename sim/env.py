@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import msgspec
@@ -20,13 +20,10 @@ from hardware.robot import Applied, Command, Robot, Source
 from hardware.scene import JOINTS, Scene
 from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
-from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures
+from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures, Seer
 from sim.randomise import NOMINAL, RandomiseConfig, Variation
 from sim.task import FULL_TURN_RAD_S, SUCCESS_HOLD_S, Task, make_task, proprioception
 from sim.world import SimState
-
-if TYPE_CHECKING:
-    from sim.eyes import Eyes
 
 Float32 = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -76,11 +73,9 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         camera_px: int = CAMERA_PX,
     ) -> None:
         """`cell`, closed with the environment, is by default one that is simulated here, with `arm`.
-        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high.
-        Raises ValueError for a task, an arm or a camera that there is not, and where another cell is to be
-        randomised or looked at."""
-        if cameras and cell is not None:
-            raise ValueError("cameras are drawn for the arm that is simulated here, not for a served one")
+        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high;
+        where the cell has `eyes`, those look. Raises ValueError for a task, an arm or a camera that there is
+        not, and where another cell is to be randomised."""
         self.task = make_task(task) if isinstance(task, str) else task
         self.cell = SimCell(self.task.props, make_arm(arm)) if cell is None else cell
         if not (randomise.is_off or isinstance(self.cell, SimCell)):
@@ -94,7 +89,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._step = self._held = 0
         self._gripper = 1.0
         self._seed_rng = np.random.default_rng(0)
-        self._eyes = self._open_eyes(cameras, camera_px) if cameras else None
+        self._eyes = self.cell.eyes or (self._open_eyes(cameras, camera_px) if cameras else None)
         self.pictures: Pictures = NO_PICTURES
         """What the cameras saw together with the newest observation."""
         self.scene = self._place(self._seed_rng)
@@ -110,7 +105,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self.scene = self._place(self.np_random)
         return self._see(), {"is_success": False}
 
-    def _open_eyes(self, cameras: Sequence[str], size_px: int) -> Eyes:
+    def _open_eyes(self, cameras: Sequence[str], size_px: int) -> Seer:
         from sim.description import describe
         from sim.eyes import Eyes
 
