@@ -20,6 +20,7 @@ from hardware.robot import Applied, Command, Robot, Source
 from hardware.scene import JOINTS, Scene
 from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
+from sim.curriculum import nearer
 from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures, Seer
 from sim.randomise import NOMINAL, RandomiseConfig, Variation
 from sim.task import FULL_TURN_RAD_S, SUCCESS_HOLD_S, Task, make_task, proprioception
@@ -101,8 +102,10 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float32, dict[str, Any]]:
+        """`options` may have a `spread` from 0 to 1: how far from where the task's expert would go first the
+        tool starts, as a share of what the task asks for (`sim.curriculum`)."""
         super().reset(seed=seed)
-        self.scene = self._place(self.np_random)
+        self.scene = self._place(self.np_random, (options or {}).get("spread", 1.0))
         return self._see(), {"is_success": False}
 
     def _open_eyes(self, cameras: Sequence[str], size_px: int) -> Seer:
@@ -122,8 +125,10 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             self.pictures = self._eyes.look(self.scene)
         return self.observe()
 
-    def _place(self, rng: np.random.Generator) -> Scene:
+    def _place(self, rng: np.random.Generator, spread: float = 1.0) -> Scene:
         start = self.task.layout(rng)
+        if spread != 1.0:
+            start = nearer(start, self.task, spread)
         self._vary(self.randomise.draw(rng, self.task.props))
         self.start = self._variation.layout(start, self.task.props)
         self._step = self._held = 0

@@ -43,6 +43,9 @@ class ScheduleConfig:
     deployed_every: int = 2
     """Every so-manieth policy episode is driven as it will be deployed, without exploration, so that the
     operator meets its mistakes; 0: none."""
+    curriculum: float = 1.0
+    """The policy's episodes start at this share of the way from where the task's expert would go first, and
+    at more of it the more of the newest ten it did alone, up to all of it; 1: no such thing; in lockstep."""
     takeover_seconds: float = 120.0
     """The operator takes over no more once they have driven this long in takeovers."""
     evaluate_every: int = 12
@@ -79,8 +82,9 @@ class ScheduleConfig:
             raise ValueError(
                 f"schedule.evaluate_at is {self.evaluate_at}: it must be positive, each above the one before"
             )
-        if not 0.0 <= self.pairs_decay <= 1.0:
-            raise ValueError(f"schedule.pairs_decay is {self.pairs_decay}: it must be from 0 to 1")
+        for name in ("pairs_decay", "curriculum"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must be from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -161,6 +165,8 @@ class RunConfig:
             raise ValueError("randomise beside --robot: only what is simulated here can be randomised")
         if self.in_real_time and self.randomise.delay_steps:
             raise ValueError("randomise.delay_steps is for lockstep: in real time the wire has its own delay")
+        if self.in_real_time and self.schedule.curriculum < 1.0:
+            raise ValueError("schedule.curriculum is for lockstep: leave --live and --operator console out")
         if self.perception and not self.robot:
             raise ValueError(f"perception is {self.perception!r} without --robot: a simulation knows all")
         kinds = self.kinds

@@ -183,7 +183,8 @@ class LockstepSession:
         presses = watches and Kind.EVALUATIONS in self.kinds and self.study.judged
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
         turn = self._turn()
-        rollout = supervise(self.env, self._policy(turn), self.operator, seed, turn.driver)
+        policy, spread = self._policy(turn), self.study.spread()
+        rollout = supervise(self.env, policy, self.operator, seed, turn.driver, spread)
         stored = [self._episode(id, Role.ONLINE, seed, rollout.recorder)]
         events = self._events_of(id, rollout, stored, seed, turn)
         live = self.kinds & {Kind.TAKEOVERS, Kind.EVALUATIONS, Kind.OUTCOMES}

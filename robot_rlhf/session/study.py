@@ -28,6 +28,8 @@ from robot_rlhf.session.seeds import Purpose, generator
 
 Float32 = NDArray[np.float32]
 
+_NEWEST = 10  # episodes that say how well the policy does
+
 
 class Watcher:
     """What a session tells those who look on; every method may be left as it is."""
@@ -118,6 +120,17 @@ class Study:
             for index, one in enumerate(online)
             if next_turn(index, every) is Turn.DEPLOY and one.id in marks
         ][-most:]
+
+    def spread(self) -> float:
+        """How far from the expert's first waypoint the next policy episode starts, as a share of what the
+        task asks for: more, the more of the newest ten were marked as successes without a takeover."""
+        least = self.config.schedule.curriculum
+        if least == 1.0:
+            return 1.0
+        marks = self.marks()
+        online = [one for one in self.learner.episodes.values() if one.role is Role.ONLINE][-_NEWEST:]
+        alone = sum(marks.get(one.id, False) and not one.operator_steps.any() for one in online)
+        return least + (1.0 - least) * alone / _NEWEST
 
     def to_imitate(self) -> list[Episode]:
         """Demonstrations that were not marked as failed."""
