@@ -60,6 +60,16 @@ class Eye(nn.Module):
         rows = (where.sum(3) * torch.linspace(-1.0, 1.0, height)).sum(-1)
         return torch.cat((columns, rows, torch.tanh(flat.amax(-1) / LIKELY)), -1)
 
+    def arrays(self) -> list[tuple[Float32, Float32]]:
+        """Weights (rows * columns * inputs, outputs) and biases of its layers, copied."""
+        layers = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        weights = [layer.weight.detach().permute(2, 3, 1, 0).flatten(0, 2) for layer in layers]
+        return [
+            (weight.numpy().copy(), bias.detach().numpy().copy())
+            for weight, bias in zip(weights, biases, strict=True)
+        ]
+
 
 @dataclass(frozen=True)
 class EncoderReport:
@@ -244,11 +254,12 @@ class Encoder(nn.Module):
             for layer, tensor in enumerate(tensors):
                 arrays[f"{HEAD}{part}.{layer}"] = tensor.detach().numpy().copy()
         for camera, eye in zip(self.cameras, self._eyes, strict=True):
-            layers = [layer for layer in eye.layers if isinstance(layer, nn.Conv2d)]
-            for index, layer in enumerate(layers):  # (out, in, rows, columns) -> (rows, columns, in; out)
-                weights = layer.weight.detach().permute(2, 3, 1, 0).flatten(0, 2)
-                arrays[f"{EYE}{camera}.weights.{index}"] = weights.numpy().copy()
-                arrays[f"{EYE}{camera}.biases.{index}"] = layer.bias.detach().numpy().copy()
+            assert isinstance(eye, Eye)
+            for number, (weights, biases) in enumerate(eye.arrays()):
+                arrays |= {
+                    f"{EYE}{camera}.weights.{number}": weights,
+                    f"{EYE}{camera}.biases.{number}": biases,
+                }
         return arrays
 
     def state(self) -> Tensors:
