@@ -29,8 +29,8 @@ def vector_env(
     anew at the next step, whose action is ignored (Gymnasium's default).
 
     With the same seed given to `reset`, environments go the same way to the bit with `processes` and without.
-    With `cameras` an observation is as `sim.pictured.PicturedEnv` has it. ValueError for a count below 1, or a
-    task, an arm or a camera that is not there.
+    With `cameras` an observation is as `sim.pictured.PicturedEnv` has it. ValueError for a count below 1, or
+    a task, an arm or a camera that is not there.
     """
     if count < 1:
         raise ValueError(f"count is {count}: there must be at least 1 environment")
