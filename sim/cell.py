@@ -16,6 +16,7 @@ from hardware.robot import Command, Robot, Source
 from sim.arm import SimArm
 from sim.arms.model import ArmModel
 from sim.arms.panda import PANDA
+from sim.pictures import Seer
 from sim.randomise import NOMINAL, Variation
 from sim.task import Layout, Prop
 from sim.world import SimState, World
@@ -72,6 +73,11 @@ class Cell(Protocol):
     @property
     def cameras(self) -> Mapping[str, str]:
         """Where cameras beside it publish, tcp://HOST:PORT by name."""
+        ...
+
+    @property
+    def eyes(self) -> Seer | None:
+        """What a policy sees with where those cameras look for it; None where its pictures are drawn."""
         ...
 
     def events(self) -> list[str]:
@@ -144,6 +150,7 @@ class SimCell:
     needs_a_person = False
     stopped = trouble = stop_address = ""
     cameras: Mapping[str, str] = MappingProxyType({})
+    eyes = None
 
     def __init__(self, props: tuple[Prop, ...], model: ArmModel = PANDA) -> None:
         self._props, self._model = props, model

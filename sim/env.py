@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gymnasium
 import msgspec
@@ -20,13 +20,11 @@ from hardware.robot import Applied, Command, Robot, Source
 from hardware.scene import JOINTS, Scene
 from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
-from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures
+from sim.curriculum import nearer
+from sim.pictures import CAMERA_PX, NO_PICTURES, Pictures, Seer
 from sim.randomise import NOMINAL, RandomiseConfig, Variation
 from sim.task import FULL_TURN_RAD_S, SUCCESS_HOLD_S, Task, make_task, proprioception
 from sim.world import SimState
-
-if TYPE_CHECKING:
-    from sim.eyes import Eyes
 
 Float32 = NDArray[np.float32]
 Array = NDArray[np.float64]
@@ -76,11 +74,9 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         camera_px: int = CAMERA_PX,
     ) -> None:
         """`cell`, closed with the environment, is by default one that is simulated here, with `arm`.
-        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high.
-        Raises ValueError for a task, an arm or a camera that there is not, and where another cell is to be
-        randomised or looked at."""
-        if cameras and cell is not None:
-            raise ValueError("cameras are drawn for the arm that is simulated here, not for a served one")
+        `cameras` are names of `sim.viewpoint.VIEWPOINTS`, and their pictures `camera_px` wide and high;
+        where the cell has `eyes`, those look. Raises ValueError for a task, an arm or a camera that there is
+        not, and where another cell is to be randomised."""
         self.task = make_task(task) if isinstance(task, str) else task
         self.cell = SimCell(self.task.props, make_arm(arm)) if cell is None else cell
         if not (randomise.is_off or isinstance(self.cell, SimCell)):
@@ -94,7 +90,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._step = self._held = 0
         self._gripper = 1.0
         self._seed_rng = np.random.default_rng(0)
-        self._eyes = self._open_eyes(cameras, camera_px) if cameras else None
+        self._eyes = self.cell.eyes or (self._open_eyes(cameras, camera_px) if cameras else None)
         self.pictures: Pictures = NO_PICTURES
         """What the cameras saw together with the newest observation."""
         self.scene = self._place(self._seed_rng)
@@ -106,15 +102,22 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Float32, dict[str, Any]]:
+        """`options` may have a `spread` from 0 to 1: how far from where the task's expert would go first the
+        tool starts, as a share of what the task asks for (`sim.curriculum`)."""
         super().reset(seed=seed)
-        self.scene = self._place(self.np_random)
+        self.scene = self._place(self.np_random, (options or {}).get("spread", 1.0))
         return self._see(), {"is_success": False}
 
-    def _open_eyes(self, cameras: Sequence[str], size_px: int) -> Eyes:
+    def _open_eyes(self, cameras: Sequence[str], size_px: int) -> Seer:
         from sim.description import describe
         from sim.eyes import Eyes
 
         return Eyes(describe(self.task, self.robot.spec), cameras, size_px)
+
+    def see(self) -> Float32:
+        """Look anew: `scene` and `pictures` are of the moment as it is now. Returns the observation."""
+        self.scene = self.look()
+        return self._see()
 
     def _see(self) -> Float32:
         """The observation of the moment, and new pictures with it."""
@@ -122,8 +125,10 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
             self.pictures = self._eyes.look(self.scene)
         return self.observe()
 
-    def _place(self, rng: np.random.Generator) -> Scene:
+    def _place(self, rng: np.random.Generator, spread: float = 1.0) -> Scene:
         start = self.task.layout(rng)
+        if spread != 1.0:
+            start = nearer(start, self.task, spread)
         self._vary(self.randomise.draw(rng, self.task.props))
         self.start = self._variation.layout(start, self.task.props)
         self._step = self._held = 0
@@ -136,6 +141,8 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._variation = variation
         if isinstance(self.cell, SimCell):
             self.cell.vary(variation)
+        if self._eyes is not None:
+            self._eyes.vary(variation)
 
     @property
     def robot(self) -> Robot:
@@ -239,8 +246,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self.cell.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
         self._late = deque(np.array(action) for action in state.late)
-        self.scene = self.look()
-        return self._see()
+        return self.see()
 
     def close(self) -> None:
         if self._eyes is not None:

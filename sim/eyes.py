@@ -6,22 +6,23 @@ instead of 50 and shows the same. `sim.camera` draws fine ones of stored scenes,
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from typing import Any
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
-from hardware.appearance import Kinematics, Mesh, PropLook, SceneDescription, quaternion
+from hardware.appearance import Kinematics, Mesh, PartLook, PropLook, SceneDescription, quaternion
 from hardware.scene import Scene
 from sim.bullet import BulletClient, pybullet, quiet
+from sim.jpeg import encode
 from sim.pictures import SIZES_PX, Pictures
+from sim.randomise import NOMINAL, Variation, scaled
 from sim.viewpoint import Viewpoint, viewpoint_named
 
 _NEAR_M, _FAR_M = 0.02, 5.0
-_LIGHT = {
+_LIGHT: dict[str, Any] = {
     "lightDirection": (0.5, 0.6, 1.6),
     "lightAmbientCoeff": 0.6,
     "lightDiffuseCoeff": 0.5,
@@ -29,7 +30,6 @@ _LIGHT = {
     "shadow": 0,
 }
 _TABLE_HALF_DEPTH_M = 0.02
-_QUALITY = 95  # with colours at full resolution: a cube may be four pixels wide
 
 
 class Eyes:
@@ -43,13 +43,15 @@ class Eyes:
         if not SIZES_PX[0] <= size_px <= SIZES_PX[1]:
             raise ValueError(f"pictures of {size_px} pixels: expected {SIZES_PX[0]} to {SIZES_PX[1]}")
         self.cameras, self.size_px = tuple(cameras), size_px
-        self._viewpoints = [viewpoint_named(name) for name in cameras]
+        self._nominal = self._viewpoints = [viewpoint_named(name) for name in cameras]
+        self._variation, self._light = NOMINAL, _LIGHT
         self._objects = [prop.name for prop in description.props]
         self._kinematics = Kinematics(description.links)
         with quiet(1):
             self._client: Any = BulletClient(connection_mode=pybullet.DIRECT)
         self._links = [(mesh.link, self._mesh(mesh)) for mesh in description.meshes]
-        self._props = {prop.name: self._prop(prop) for prop in description.props}
+        self._looks = {prop.name: prop for prop in description.props}
+        self._props = {name: self._prop(prop) for name, prop in self._looks.items()}
         table = description.table
         low, high = np.array(table.low_m), np.array(table.high_m)
         half = (*((high - low) / 2), _TABLE_HALF_DEPTH_M)
@@ -82,10 +84,40 @@ class Eyes:
         self._client.changeVisualShape(body, -1, rgbaColor=prop.rgba)
         return body
 
+    def vary(self, variation: Variation) -> None:
+        """See the things, and with the cameras and the light, that one episode has."""
+        before, self._variation = self._variation, variation
+        if variation.look != before.look:
+            look = variation.look
+            self._viewpoints = [
+                look.cameras[view.name].viewpoint(view) if look.cameras else view for view in self._nominal
+            ]
+            self._light = {
+                **_LIGHT,
+                "lightAmbientCoeff": _LIGHT["lightAmbientCoeff"] * look.ambient,
+                "lightDiffuseCoeff": _LIGHT["lightDiffuseCoeff"] * look.diffuse,
+            }
+        if (variation.size, variation.look.colour) != (before.size, before.look.colour):
+            for body in self._props.values():
+                self._client.removeBody(body)
+            self._props = {name: self._prop(self._varied(prop)) for name, prop in self._looks.items()}
+
+    def _varied(self, prop: PropLook) -> PropLook:
+        """How a thing looks in this episode."""
+        factor = self._variation.size.get(prop.name, 1.0)
+        tint = (*self._variation.look.colour.get(prop.name, (1.0, 1.0, 1.0)), 1.0)
+        parts = tuple(
+            PartLook(half_extents_m=scaled(part.half_extents_m, factor), at_m=scaled(part.at_m, factor))
+            for part in prop.parts
+        )
+        r, g, b, a = (min(1.0, shade * by) for shade, by in zip(prop.rgba, tint, strict=True))
+        half_m = scaled(prop.half_extents_m, factor)
+        return msgspec.structs.replace(prop, half_extents_m=half_m, rgba=(r, g, b, a), parts=parts)
+
     def look(self, scene: Scene) -> Pictures:
         """What each camera sees of a single moment, as a JPEG."""
         self._arrange(scene)
-        return {view.name: jpeg(self._picture(view, scene)) for view in self._viewpoints}
+        return {view.name: encode(self._picture(view, scene)) for view in self._viewpoints}
 
     def _arrange(self, scene: Scene) -> None:
         client = self._client
@@ -108,7 +140,7 @@ class Eyes:
             projection,
             renderer=pybullet.ER_TINY_RENDERER,
             flags=pybullet.ER_NO_SEGMENTATION_MASK,
-            **_LIGHT,
+            **self._light,
         )
         return np.reshape(np.asarray(colours, np.uint8), (size, size, 4))[..., :3]
 
@@ -116,10 +148,3 @@ class Eyes:
         """Disconnect the world that is drawn from; twice is fine."""
         if self._client.isConnected():
             self._client.disconnect()
-
-
-def jpeg(picture: NDArray[np.uint8]) -> bytes:
-    """(height, width, 3) RGB as a JPEG."""
-    written = io.BytesIO()
-    Image.fromarray(picture).save(written, "JPEG", quality=_QUALITY, subsampling=0)
-    return written.getvalue()

@@ -10,8 +10,8 @@ import numpy as np
 from gymnasium.spaces import Box, Dict
 from numpy.typing import NDArray
 
-from sim import jpeg
 from sim.env import Float32, TaskEnv
+from sim.jpeg import decode
 from sim.pictures import CAMERA_PX
 
 STATE = "state"
@@ -37,7 +37,7 @@ class PicturedEnv(gymnasium.ObservationWrapper[Observation, Float32, Float32]):
 
 def decoded(env: TaskEnv) -> dict[str, NDArray[np.uint8]]:
     """Camera -> (height, width, 3) of what `env` saw last."""
-    return {name: jpeg.decoded(picture) for name, picture in env.pictures.items()}
+    return {name: decode(jpeg) for name, jpeg in env.pictures.items()}
 
 
 def make_env(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +19,16 @@ from hardware.remote import RemoteRobot
 from hardware.robot import RobotError, RobotSpec, Source
 from hardware.scene import JOINTS
 from hardware.security import ClientSecurity
+from sim.host_eyes import HostEyes
+from sim.pictures import CAMERA_PX
 from sim.task import Layout, Task
 from sim.world import SimState
 
 Array = NDArray[np.float64]
 
 _SERVICE_S, _TELLS_S = 0.005, 0.1
+OUT_OF_SIGHT = np.array([0.0, 0.0, -10.0, 0.0, 0.0, 0.0, 1.0])
+"""Where a thing is said to be of which only cameras know."""
 _STARTS = 100  # that are looked at to know how much room a task takes
 
 
@@ -38,11 +42,20 @@ class ServedCell:
     saves = follows_at_once = False
 
     def __init__(
-        self, task: Task, address: str, *, perception: str = "", security: ClientSecurity | None = None
+        self,
+        task: Task,
+        address: str,
+        *,
+        perception: str = "",
+        security: ClientSecurity | None = None,
+        cameras: Sequence[str] = (),
+        camera_px: int = CAMERA_PX,
     ) -> None:
         """`perception` as `hardware.perception.make_perception` takes it; empty: host where the arm is a
-        simulated one. Raises RobotError where no host answers, for an arm that cannot do the task, and for a
-        source that does not see what the task needs: UnseenError, or what is wrong with it."""
+        simulated one. `cameras` of the host are what the policy sees with, as squares of `camera_px`; nobody
+        needs to say where things are then. Raises RobotError where no host answers, for an arm that cannot do
+        the task, for a camera that is not there, and for a source that does not see what the task needs:
+        UnseenError, or what is wrong with it."""
         robot = RemoteRobot(address, name="session", security=security)
         with contextlib.ExitStack() as made:
             made.callback(robot.close)
@@ -51,10 +64,15 @@ class ServedCell:
             made.callback(self._source.close)
             self._robot, self.robot = robot, Leader(robot)
             self._task = task
+            self.eyes: HostEyes | None = None
+            if cameras:
+                self.eyes = HostEyes(robot.cameras, cameras, camera_px, security)
+                made.callback(self.eyes.close)
             self._marks: dict[str, Array] = {}
             self._blind = ""
             self._things = [prop.name for prop in task.props if not prop.is_marker]
             self._seen: dict[str, Array] = self._required(said)
+            self._things = list(self._seen)
             made.pop_all()
         self.lays_out = robot.welcome.lays_out and said == HOST
 
@@ -70,12 +88,12 @@ class ServedCell:
         if task.uses_gripper and not spec.gripper:
             raise RobotError(f"{task.name} needs a gripper, which {spec.name} has not")
         lacking = [name for name in self._things if name not in sees]
-        if lacking:
+        if lacking and self.eyes is None:
             raise UnseenError(
                 f"{task.name} needs to know where {lacking[0]!r} is, and the perception {said!r} does not say"
                 f" (it knows {', '.join(sees) or 'nothing'})"
             )
-        return {name: sees[name] for name in self._things}
+        return {name: sees[name] for name in self._things if name in sees}
 
     @property
     def needs_a_person(self) -> bool:
@@ -91,7 +109,7 @@ class ServedCell:
 
     @property
     def trouble(self) -> str:
-        return self.robot.trouble or self._blind
+        return self.robot.trouble or self._blind or ("" if self.eyes is None else self.eyes.trouble)
 
     @property
     def stop_address(self) -> str:
@@ -113,7 +131,7 @@ class ServedCell:
         except (PerceptionError, KeyError) as error:
             self._blind = str(error) if isinstance(error, PerceptionError) else f"{error} is seen no more"
         known = {**self._marks, **self._seen}
-        return {prop.name: known[prop.name] for prop in self._task.props}
+        return {prop.name: known.get(prop.name, OUT_OF_SIGHT) for prop in self._task.props}
 
     def lay_out(self, layout: Layout, opening: float) -> None:
         self._marks = dict(layout.poses)
@@ -127,12 +145,17 @@ class ServedCell:
         return time.monotonic_ns()
 
     def advance(self, duration_ns: int) -> None:
+        self._service()
+
+    def _service(self) -> None:
         self.robot.service()
+        if self.eyes is not None:
+            self.eyes.service()
 
     def wait(self, duration_ns: int) -> None:
         until = time.monotonic() + duration_ns / 1e9
         while (left := until - time.monotonic()) > 0.0:
-            self.robot.service()
+            self._service()
             time.sleep(min(left, _SERVICE_S))
         if self.trouble and not self.stopped:  # the state that tells of a stop may be on its way
             time.sleep(_TELLS_S)
@@ -162,10 +185,11 @@ class ServedCell:
         raise RobotError(f"{self._robot.spec.name} cannot go back to a moment")
 
     def close(self) -> None:
-        try:
-            self._source.close()
-        finally:
-            self.robot.close()
+        with contextlib.ExitStack() as closing:
+            closing.callback(self.robot.close)
+            closing.callback(self._source.close)
+            if self.eyes is not None:
+                self.eyes.close()
 
 
 def _require_room(task: Task, spec: RobotSpec) -> None:

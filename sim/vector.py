@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv, VectorEnv
 
-from sim.env import NEVER, TaskEnv
+from sim.env import NEVER
+from sim.pictured import make_env
+from sim.pictures import CAMERA_PX
 from sim.randomise import RandomiseConfig
 
 
@@ -19,17 +22,30 @@ def vector_env(
     end_on_success: bool = False,
     arm: str = "panda",
     randomise: RandomiseConfig = NEVER,
+    cameras: Sequence[str] = (),
+    camera_px: int = CAMERA_PX,
 ) -> VectorEnv:
     """`count` environments of a task, each with a physics client of its own. An episode that is over begins
     anew at the next step, whose action is ignored (Gymnasium's default).
 
     With the same seed given to `reset`, environments go the same way to the bit with `processes` and without.
-    ValueError for a count below 1, or a task or an arm that is not there.
+    With `cameras` an observation is as `sim.pictured.PicturedEnv` has it. ValueError for a count below 1, or
+    a task, an arm or a camera that is not there.
     """
     if count < 1:
         raise ValueError(f"count is {count}: there must be at least 1 environment")
-    TaskEnv(task, control_hz, arm=arm).close()  # what is wrong is said here and not in another process
-    makers = [partial(TaskEnv, task, control_hz, end_on_success, arm=arm, randomise=randomise)] * count
+    make = partial(
+        make_env,
+        task,
+        cameras=tuple(cameras),
+        camera_px=camera_px,
+        control_hz=control_hz,
+        end_on_success=end_on_success,
+        arm=arm,
+        randomise=randomise,
+    )
+    make().close()  # what is wrong is said here and not in another process
+    makers = [make] * count
     if not processes:
         return SyncVectorEnv(makers)
     return AsyncVectorEnv(makers, context="spawn")  # forking would copy locks of threads that torch has

@@ -31,7 +31,7 @@ def sit(command: Teleop | Record | Label) -> None:
             live.teleop(live.free(command), wire)
         case Record():
             folder, settings = command.folder, live.recording(command)
-            try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
+            try_arm(settings, command.wire.robot_key)
             if not RunFolder.is_begun(folder):
                 RunFolder.create(folder, settings).close()
             live.record(folder, settings, wire)

@@ -27,7 +27,6 @@ from robot_rlhf.session.run_folder import RunError
 from sim.env import NEVER, SPEED_M_S, TaskEnv
 from sim.pictures import NO_PICTURES, Pictures
 from sim.randomise import RandomiseConfig
-from sim.task import make_task
 
 
 class Evaluation(msgspec.Struct, frozen=True, kw_only=True):
@@ -119,7 +118,7 @@ def _served_env(config: RunConfig, where: Where) -> TaskEnv:
     advice = (
         f"evaluate on a simulated arm before its things, robot-host --driver sim --option task={config.task}"
     )
-    cell = served(make_task(config.task), where.robot, "", where.key, advice)
+    cell = served(config, where.robot, "", where.key, advice)
     assert cell is not None, "there is an address"
     if cell.needs_a_person or not cell.lays_out:
         cell.close()

@@ -161,7 +161,7 @@ def live_session(
         stream = Stream(wire.bind, wire.security)
         stack.callback(stream.close)
         task = make_task(config.task)
-        cell = served(task, config.robot, config.perception, wire.robot_key)
+        cell = served(config, config.robot, config.perception, wire.robot_key)
         if cell is not None:
             stack.callback(cell.close)
             write_arm(path, cell.robot.spec)

@@ -178,6 +178,10 @@ class LiveLearner:
             study.begin()
             self._publish()
             return True
+        if study.eyes_due(online):
+            study.see_anew(online)
+            self._publish()
+            return True
         if study.clone_due():
             study.clone_anew()
             self._publish()
@@ -248,7 +252,9 @@ class LiveLearner:
         rng = generator(self._config.seed, Purpose.EXPLORE, job.episode) if job.explores else None
         moment = TakenOver(0, job.length, job.state)
         acting = snapshot.begin(rng)
-        recorder = counterfactual(self._env, moment, lambda obs, _: acting.act(obs))
+        recorder = counterfactual(
+            self._env, moment, lambda obs, pictures: acting.act(snapshot.observe(obs, pictures))
+        )
         self._answer(job.job, [(job.episode, job.seed, recorder)], snapshot.version)
         self._rollout_s += time.monotonic() - began
 
@@ -272,7 +278,14 @@ class LiveLearner:
             for (_, _, recorder), episode in zip(rolled, episodes, strict=True)
         ]
         packed = tuple(codec.encode_episode(episode) for episode in episodes)
-        self._line.request(lm.RolledOut(job=job, episodes=packed, truths=tuple(truths)))
+        seen = tuple(
+            {
+                camera: codec.pictures_bytes(frames, episode.id, camera, episode.length + 1)
+                for camera, frames in recorder.pictures.items()
+            }
+            for (_, _, recorder), episode in zip(rolled, episodes, strict=True)
+        )
+        self._line.request(lm.RolledOut(job=job, episodes=packed, truths=tuple(truths), pictures=seen))
 
     def close(self) -> None:
         """Let go of the physics."""
@@ -297,7 +310,7 @@ class _Reporter(Onlooker):
         """What the learner is about."""
         learner = self.study.learner
         self.line.send(
-            lm.Doing(what=self.doing, updates=learner.sac.updates, reward_version=learner.reward.version)
+            lm.Doing(what=self.doing, updates=learner.updates, reward_version=learner.reward.version)
         )
 
     def record(self, who: Candidate, result: Result, final: bool) -> None:

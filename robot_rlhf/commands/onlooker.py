@@ -54,7 +54,7 @@ def settle_log(run: Path, learner: Learner) -> list[tuple[Moment, Event]]:
         if isinstance(event, RewardFitted):
             known = known and event.version <= learner.reward.version
         elif isinstance(event, SacUpdated):
-            known = known and event.updates <= learner.sac.updates
+            known = known and event.updates <= learner.updates
         final = isinstance(event, Evaluated) and event.final
         keep.append(isinstance(event, EpisodeEnded) or (known and not final))
     keep_lines(run, keep)
@@ -158,7 +158,7 @@ class Onlooker(Watcher):
     def trained(self, metrics: Metrics, updates: int, seconds: float) -> None:
         self._write(
             SacUpdated(
-                updates=self.study.learner.sac.updates,
+                updates=self.study.learner.updates,
                 critic_loss=metrics.get("critic_loss"),
                 actor_loss=metrics.get("actor_loss"),
                 bc_loss=metrics.get("bc_loss"),

@@ -54,7 +54,7 @@ def train(command: Train) -> Summary | None:
     if settings.robot:
         from robot_rlhf.commands.served import try_arm
 
-        try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
+        try_arm(settings, command.wire.robot_key)
     with mirrored(out, command.run.wandb):
         return _from_where_it_stands(command, settings, wire, on, resumes)
 

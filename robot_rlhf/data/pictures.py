@@ -9,7 +9,7 @@ from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.stream import Picture
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.store import Store
-from sim.jpeg import decoded
+from sim.jpeg import decode
 
 
 def stored_cameras(run: Path, episodes: Sequence[int]) -> set[str]:
@@ -39,7 +39,7 @@ class StoredPictures:
             jpegs = store.pictures(episode, camera)
         for jpeg in jpegs:
             try:
-                picture = decoded(jpeg)
+                picture = decode(jpeg)
             except ValueError as error:
                 raise DataError(f"episode {episode}, camera {camera}: {error}") from error
             yield picture

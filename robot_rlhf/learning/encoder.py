@@ -11,7 +11,7 @@ and kept in place of pictures, and all that learns does so at the speed that it 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,21 +24,17 @@ from robot_rlhf.feedback.episode import Episode, Float32
 from robot_rlhf.learning.cloning import gripper_changes, operator_runs
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.encoder_config import EncoderConfig
-from robot_rlhf.learning.networks import Normaliser
+from robot_rlhf.learning.networks import MLP, Normaliser
+from robot_rlhf.learning.sight import EYE, FINE, HEAD, LIKELY, PATCH, PLACE, PREFIX, SHARPNESS, looked_at
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
-from sim.jpeg import decoded
+from sim.jpeg import Picture, decode
 
-Picture = NDArray[np.uint8]
 Seen = Callable[[int, str], Sequence[bytes]]
 """(episode's id, camera) -> its JPEGs (T + 1), as `feedback.store.Store.pictures`."""
 
-_KERNEL, _STRIDE = 5, 2
-_SHARPNESS = 3.0  # of the softmax over a picture
 _CHANGES = 2.0  # what is foretold of the state, in its own units
-_FINE = 2.0  # what is foretold of the next event is also told through a tanh that saturates soon
 _AT_ONCE = 256  # pictures that are encoded together
 _MOST_MOMENTS = 20_000  # that a fit looks at; 25 KB each with two cameras of 64 pixels
-_LIKELY = 5.0  # a keypoint's activation where tanh tells it is there
 
 
 class Eye(nn.Module):
@@ -49,9 +45,9 @@ class Eye(nn.Module):
         super().__init__()
         channels = config.channels
         self.layers = nn.Sequential(
-            nn.Conv2d(3, channels, _KERNEL, _STRIDE, _KERNEL // 2),
+            nn.Conv2d(3, 2 * channels, PATCH, PATCH),
             nn.ReLU(),
-            nn.Conv2d(channels, channels, 3, 1, 1),
+            nn.Conv2d(2 * channels, channels, 3, 1, 1),
             nn.ReLU(),
             nn.Conv2d(channels, config.keypoints, 1),
         )
@@ -60,10 +56,20 @@ class Eye(nn.Module):
         maps = self.layers(pictures.float() / 255.0 - 0.5)
         height, width = maps.shape[-2:]
         flat = maps.flatten(2)
-        where = (flat * _SHARPNESS).softmax(-1).unflatten(-1, (height, width))
+        where = (flat * SHARPNESS).softmax(-1).unflatten(-1, (height, width))
         columns = (where.sum(2) * torch.linspace(-1.0, 1.0, width, device=maps.device)).sum(-1)
         rows = (where.sum(3) * torch.linspace(-1.0, 1.0, height, device=maps.device)).sum(-1)
-        return torch.cat((columns, rows, torch.tanh(flat.amax(-1) / _LIKELY)), -1)
+        return torch.cat((columns, rows, torch.tanh(flat.amax(-1) / LIKELY)), -1)
+
+    def arrays(self) -> list[tuple[Float32, Float32]]:
+        """Weights (rows * columns * inputs, outputs) and biases of its layers, copied."""
+        layers = [layer for layer in self.layers if isinstance(layer, nn.Conv2d)]
+        biases = [layer.bias for layer in layers if layer.bias is not None]
+        weights = [layer.weight.detach().permute(2, 3, 1, 0).flatten(0, 2) for layer in layers]
+        return [
+            (weight.numpy().copy(), bias.detach().numpy().copy())
+            for weight, bias in zip(weights, biases, strict=True)
+        ]
 
 
 @dataclass(frozen=True)
@@ -93,11 +99,8 @@ class Encoder(nn.Module):
             keypoints = 3 * config.keypoints * len(cameras)
             self._acts = config.chunk * action_size
             self._foretold = (len(config.horizons) + 1) * state_size
-            self._layers = nn.Sequential(
-                nn.Linear(keypoints + state_size, config.hidden),
-                nn.LayerNorm(config.hidden),
-                nn.ReLU(),
-                nn.Linear(config.hidden, self._acts + self._foretold),
+            self._head = MLP(
+                keypoints + state_size, config.hidden, 1, self._acts + self._foretold, torch.default_generator
             )
         self._normaliser = Normaliser(state_size)
         self.register_buffer("_fitted", torch.zeros((), dtype=torch.bool))
@@ -114,12 +117,8 @@ class Encoder(nn.Module):
     def observe(self, state: Float32, pictures: Mapping[str, bytes]) -> Float32:
         """The observation (size,) of a single moment. Raises ValueError for a camera that is missing and for
         a picture that cannot be read."""
-        if missing := [name for name in self.cameras if name not in pictures]:
-            raise ValueError(
-                f"there is no picture of {', '.join(missing)} (of {', '.join(pictures) or 'no camera'})"
-            )
-        seen = np.stack([decode(pictures[name]) for name in self.cameras])[None]
-        return self._observations(state[None], seen)[0]
+        seen = np.stack(looked_at(pictures, self.cameras)).transpose(0, 3, 1, 2)
+        return self._observations(state[None], seen[None])[0]
 
     def as_seen(self, episode: Episode, seen: Seen) -> Episode:
         """The episode with the observations (T + 1, size) that its states and pictures make."""
@@ -132,7 +131,7 @@ class Encoder(nn.Module):
     def _pictures(self, episode: int, seen: Seen) -> Picture:
         """(T + 1, cameras, 3, H, W)."""
         views = [np.stack([decode(jpeg) for jpeg in seen(episode, camera)]) for camera in self.cameras]
-        return np.stack(views, axis=1)
+        return np.ascontiguousarray(np.stack(views, axis=1).transpose(0, 1, 4, 2, 3))
 
     def _observations(self, state: Float32, pictures: Picture) -> Float32:
         parts = []
@@ -149,7 +148,7 @@ class Encoder(nn.Module):
         """States (B, p) and what the cameras saw, (B, cameras, 3, H, W) uint8 -> observations (B, size)."""
         keypoints = self._keypoints(pictures)
         foretold = self._foretell(keypoints, self._normaliser(state))[:, self._acts :]
-        fine = torch.tanh(_FINE * foretold[:, : self._state_size])
+        fine = torch.tanh(FINE * foretold[:, : self._state_size])
         return torch.cat((state, foretold, fine, keypoints), -1)
 
     def _keypoints(self, pictures: Tensor) -> Tensor:
@@ -157,17 +156,23 @@ class Encoder(nn.Module):
         return torch.cat([eye(pictures[:, index]) for index, eye in enumerate(self._eyes)], -1)
 
     def _foretell(self, keypoints: Tensor, normalised: Tensor) -> Tensor:
-        told: Tensor = self._layers(torch.cat((keypoints, normalised), -1))
+        told: Tensor = self._head(torch.cat((keypoints, normalised), -1))
         return told
 
     # -- learning to see ---------------------------------------------------------------------------------
 
     def fit(
-        self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator, device: Device = "cpu"
+        self,
+        episodes: Sequence[Episode],
+        seen: Seen,
+        rng: np.random.Generator,
+        succeeded: Collection[int] = (),
+        device: Device = "cpu",
     ) -> EncoderReport:
-        """Learn to foretell what the operator did in these episodes, from what was seen, on `device`; what
-        sees then is on the CPU. Once; raises ValueError where they drove nothing."""
-        state, pictures, wanted = self._examples(episodes, seen, rng)
+        """Learn to foretell what the operator did in these episodes, and what the policy did last where it
+        `succeeded`, from what was seen, on `device`; what sees then is on the CPU. Once; raises ValueError
+        where they drove nothing."""
+        state, pictures, wanted = self._examples(episodes, seen, rng, succeeded)
         self._normaliser.fit(state.numpy())
         self.to(device)
         normalised, wanted = self._normaliser(state.to(device)), wanted.to(device)
@@ -196,10 +201,14 @@ class Encoder(nn.Module):
         return EncoderReport(float(np.mean(errors[-max(1, config.steps // 10) :])), len(state))
 
     def _examples(
-        self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator
+        self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator, succeeded: Collection[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
         """States (N, p), pictures (N, cameras, 3, H, W) and what is to be foretold (N, acts + foretold)."""
-        chosen = [(episode, run) for episode in episodes for run in operator_runs(episode)]
+        chosen = [
+            (episode, run)
+            for episode in episodes
+            for run in instructive_runs(episode, episode.id in succeeded)
+        ]
         moments = sum(run.stop - run.start for _, run in chosen)
         if moments == 0:
             raise ValueError(
@@ -240,6 +249,29 @@ class Encoder(nn.Module):
 
     # -- kept --------------------------------------------------------------------------------------------
 
+    def snapshot(self) -> dict[str, Float32]:
+        """The arrays that a `learning.sight.Sight` sees with, copied."""
+        arrays = {
+            f"{PLACE}{camera}": np.array([place], np.float32) for place, camera in enumerate(self.cameras)
+        }
+        arrays |= {
+            f"{PREFIX}mean": self._normaliser.mean.numpy().copy(),
+            f"{PREFIX}inverse_std": self._normaliser.inverse_std.numpy().copy(),
+            f"{PREFIX}clip": np.array([Normaliser.CLIP], np.float32),
+            f"{PREFIX}acts": np.array([self._acts], np.float32),
+        }
+        for part, tensors in (("weights", self._head.weights), ("biases", self._head.biases)):
+            for layer, tensor in enumerate(tensors):
+                arrays[f"{HEAD}{part}.{layer}"] = tensor.detach().numpy().copy()
+        for camera, eye in zip(self.cameras, self._eyes, strict=True):
+            assert isinstance(eye, Eye)
+            for number, (weights, biases) in enumerate(eye.arrays()):
+                arrays |= {
+                    f"{EYE}{camera}.weights.{number}": weights,
+                    f"{EYE}{camera}.biases.{number}": biases,
+                }
+        return arrays
+
     def state(self) -> Tensors:
         """Copies of all that it learned, as named tensors."""
         return module_state(self)
@@ -250,16 +282,21 @@ class Encoder(nn.Module):
         self.load_state_dict(dict(state))
 
 
+def instructive_runs(episode: Episode, succeeded: bool) -> list[slice]:
+    """The stretches of an episode at whose end something was as it should be: those that the operator drove,
+    and where it `succeeded` what the policy did after them."""
+    runs = operator_runs(episode)
+    since = runs[-1].stop if runs else 0
+    if succeeded and since < episode.length:
+        runs.append(slice(since, episode.length))
+    return runs
+
+
 def next_events(action: Float32) -> NDArray[np.int64]:
     """(T, m) consecutive actions -> (T,) the state's index at the next event: the step at which the gripper
     is told something else, or the end, T."""
     events = np.append(np.flatnonzero(gripper_changes(action)), len(action))
     return np.asarray(events[np.searchsorted(events, np.arange(len(action)), side="right")], np.int64)
-
-
-def decode(jpeg: bytes) -> Picture:
-    """A JPEG as (3, height, width). Raises ValueError where it is none."""
-    return np.ascontiguousarray(decoded(jpeg).transpose(2, 0, 1))
 
 
 def _shifted(pictures: Tensor, most: int, rng: np.random.Generator) -> Tensor:
@@ -270,8 +307,9 @@ def _shifted(pictures: Tensor, most: int, rng: np.random.Generator) -> Tensor:
     batch, cameras, _, height, width = pictures.shape
     flat = pictures.flatten(0, 1)
     padded = F.pad(flat.float(), (most,) * 4, mode="replicate").to(torch.uint8)
-    top, left = torch.from_numpy(rng.integers(0, 2 * most + 1, (2, batch * cameras)))
-    rows = (top[:, None] + torch.arange(height))[:, None, :, None]
-    columns = (left[:, None] + torch.arange(width))[:, None, None, :]
-    which = torch.arange(batch * cameras)[:, None, None, None]
-    return padded[which, torch.arange(3)[None, :, None, None], rows, columns].unflatten(0, (batch, cameras))
+    corners = rng.integers(0, 2 * most + 1, (batch * cameras, 2)).tolist()
+    moved = [
+        one[:, top : top + height, left : left + width]
+        for one, (top, left) in zip(padded, corners, strict=True)
+    ]
+    return torch.stack(moved).unflatten(0, (batch, cameras))

@@ -31,6 +31,11 @@ class EncoderConfig:
     """Pictures are shifted at random by up to so many pixels while it is fitted."""
     state_noise: float = 0.05
     """Noise on the arm's state while it is fitted, in its standard deviations."""
+    anew_at: int = 6
+    """Episodes that the policy has driven from which it is fitted anew, to takeovers and successes too, and
+    all that learns behind it with it; 0: never."""
+    anew_growth: float = 2.0
+    """It is fitted anew again with every so many times as many."""
 
     def __post_init__(self) -> None:
         for name in ("keypoints", "channels", "hidden", "chunk", "steps", "batch_size"):
@@ -40,6 +45,8 @@ class EncoderConfig:
             raise ValueError(f"encoder.horizons is {self.horizons}: name at least one, none below 1")
         if self.learning_rate <= 0.0:
             raise ValueError(f"encoder.learning_rate is {self.learning_rate}: it must be positive")
-        for name in ("weight_decay", "shift_px", "state_noise"):
+        if not 1.0 < self.anew_growth < float("inf"):
+            raise ValueError(f"encoder.anew_growth is {self.anew_growth}: it must be above 1 and finite")
+        for name in ("weight_decay", "shift_px", "state_noise", "anew_at"):
             if getattr(self, name) < 0:
                 raise ValueError(f"encoder.{name} is {getattr(self, name)}: it must not be negative")

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from robot_rlhf.learning.encoder import Encoder
-from robot_rlhf.learning.snapshot import Layers, Snapshot
+from robot_rlhf.learning.layers import Layers
+from robot_rlhf.learning.snapshot import Snapshot
 
 
 class Portable(nn.Module):

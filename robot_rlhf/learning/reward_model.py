@@ -101,6 +101,11 @@ class RewardModel:
         seconds = time.perf_counter() - began
         return _report(self.version, evidence, fitted, operators.reports(names), seconds, old, new)
 
+    def forget(self) -> None:
+        """Observations mean something else from now on: the next fit starts from nothing but what is known of
+        the operators, and `version` goes on."""
+        self._network = RewardNetwork(self._obs_size, self._config, torch.Generator().manual_seed(self._seed))
+
     @torch.no_grad()
     def members(self, obs: Tensor, next_obs: Tensor) -> Tensor:
         """(M, N) in [-1, 1]: what each member makes of N transitions, given as two (N, n)."""

@@ -1,22 +1,25 @@
 """A policy as the control loop runs it: plain arrays, no torch, swapped whole between two steps.
 
 It holds the clone, the explorer and the averaged actor that correct it, the slow critics that choose between
-clone and correction, and the reward model that judged them, and computes with NumPy what `cloning.py`,
-`networks.py` and `reward_network.py` compute.
+clone and correction, the reward model that judged them, and where there are cameras what makes observations
+of pictures; and computes with NumPy what `cloning.py`, `networks.py`, `reward_network.py` and `encoder.py`
+compute.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from safetensors.numpy import load, save
 
+from robot_rlhf.learning.layers import Layers
+from robot_rlhf.learning.sight import Sight
+
 Float32 = NDArray[np.float32]
 
-_EPSILON = np.float32(1e-5)  # torch's, inside the root of a layer norm
 FORMAT = "robot-rlhf-policy-2"
 
 
@@ -25,25 +28,8 @@ class SnapshotError(Exception):
 
 
 @dataclass(frozen=True, eq=False)
-class Layers:
-    """A perceptron with LayerNorm (without gain) and ReLU: weights (inputs, outputs) and biases."""
-
-    weights: tuple[Float32, ...]
-    biases: tuple[Float32, ...]
-
-    def __call__(self, x: Float32) -> Float32:
-        """(..., inputs) -> (..., outputs); a leading dimension of the weights is an ensemble's."""
-        for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
-            x = x @ weight + bias
-            x = x - x.mean(axis=-1, keepdims=True)
-            x = x / np.sqrt((x * x).mean(axis=-1, keepdims=True) + _EPSILON)
-            x = np.maximum(x, 0.0)
-        return np.asarray(x @ self.weights[-1] + self.biases[-1], dtype=np.float32)
-
-
-@dataclass(frozen=True, eq=False)
 class Snapshot:
-    """Version `version` of a policy. It takes raw observations (n,)."""
+    """Version `version` of a policy. It takes raw observations (n,): what `observe` makes of a moment."""
 
     version: int
     tensors: Mapping[str, NDArray[np.float32]]
@@ -52,24 +38,26 @@ class Snapshot:
     deployed: Layers
     critic: Layers
     judge: Layers | None
+    eyes: Sight | None
 
     @staticmethod
     def of(tensors: Mapping[str, NDArray[np.float32]]) -> Snapshot:
-        """From named arrays, as `SAC.snapshot`, `ChunkedClone.snapshot` and `RewardModel.snapshot` give them,
-        without the latter two where there are none. Raises SnapshotError."""
+        """From named arrays, as `SAC.snapshot`, `ChunkedClone.snapshot`, `RewardModel.snapshot` and
+        `Encoder.snapshot` give them, without the latter three where there are none. Raises SnapshotError."""
         try:
             if not all(np.isfinite(value).all() for value in tensors.values()):
                 raise SnapshotError("the policy holds numbers that are not finite")
-            clone = _layers(tensors, "clone.") if "clone.mean" in tensors else None
-            judge = _layers(tensors, "judge.") if "judge.mean" in tensors else None
+            clone = Layers.of(tensors, "clone.") if "clone.mean" in tensors else None
+            judge = Layers.of(tensors, "judge.") if "judge.mean" in tensors else None
             return Snapshot(
                 int(tensors["version"][0]),
                 tensors,
                 clone,
-                _layers(tensors, "explorer."),
-                _layers(tensors, "deployed."),
-                _layers(tensors, "critic."),
+                Layers.of(tensors, "explorer."),
+                Layers.of(tensors, "deployed."),
+                Layers.of(tensors, "critic."),
                 judge,
+                Sight.of(tensors),
             )
         except (KeyError, ValueError) as error:
             raise SnapshotError(f"this is no policy: {error}") from error
@@ -86,6 +74,23 @@ class Snapshot:
     def to_bytes(self) -> bytes:
         """As a safetensors file."""
         return bytes(save(dict(self.tensors), metadata={"format": FORMAT}))
+
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """What it sees with."""
+        return () if self.eyes is None else self.eyes.cameras
+
+    def observe(self, state: Float32, pictures: Mapping[str, bytes]) -> Float32:
+        """The observation (n,) of a moment: what the environment told, and what is seen in its pictures where
+        there are cameras. Raises ValueError for a camera that is missing and for what is no picture."""
+        return state if self.eyes is None else self.eyes.observe(state, pictures)
+
+    def as_seen(self, states: Float32, pictures: Mapping[str, Sequence[bytes]]) -> Float32:
+        """The observations (T + 1, n) of an episode, of which each camera has T + 1 pictures."""
+        if self.eyes is None:
+            return states
+        frames = ({name: seen[i] for name, seen in pictures.items()} for i in range(len(states)))
+        return np.stack([self.observe(*moment) for moment in zip(states, frames, strict=True)])
 
     def begin(self, rng: np.random.Generator | None) -> Acting:
         """Drive an episode: exploring, or without `rng` as deployed."""
@@ -158,13 +163,3 @@ def _normalised(tensors: Mapping[str, NDArray[np.float32]], name: str, obs: Floa
     clip = tensors["obs.clip"]
     scaled = (obs - tensors[f"{name}.mean"]) * tensors[f"{name}.inverse_std"]
     return np.asarray(np.clip(scaled, -clip, clip))
-
-
-def _layers(tensors: Mapping[str, NDArray[np.float32]], prefix: str) -> Layers:
-    count = sum(name.startswith(f"{prefix}weights.") for name in tensors)
-    if count == 0:
-        raise KeyError(f"{prefix}weights.0")
-    return Layers(
-        tuple(tensors[f"{prefix}weights.{i}"] for i in range(count)),
-        tuple(tensors[f"{prefix}biases.{i}"] for i in range(count)),
-    )

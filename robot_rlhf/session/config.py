@@ -45,6 +45,9 @@ class ScheduleConfig:
     deployed_every: int = 2
     """Every so-manieth policy episode is driven as it will be deployed, without exploration, so that the
     operator meets its mistakes; 0: none."""
+    curriculum: float = 1.0
+    """The policy's episodes start at this share of the way from where the task's expert would go first, and
+    at more of it the more of the newest ten it did alone, up to all of it; 1: no such thing; in lockstep."""
     takeover_seconds: float = 120.0
     """The operator takes over no more once they have driven this long in takeovers."""
     evaluate_every: int = 12
@@ -81,8 +84,9 @@ class ScheduleConfig:
             raise ValueError(
                 f"schedule.evaluate_at is {self.evaluate_at}: it must be positive, each above the one before"
             )
-        if not 0.0 <= self.pairs_decay <= 1.0:
-            raise ValueError(f"schedule.pairs_decay is {self.pairs_decay}: it must be from 0 to 1")
+        for name in ("pairs_decay", "curriculum"):
+            if not 0.0 <= getattr(self, name) <= 1.0:
+                raise ValueError(f"schedule.{name} is {getattr(self, name)}: it must be from 0 to 1")
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,7 @@ class RunConfig:
     """shuffled: every judgement is turned at random before it is learned from (an ablation)."""
     cameras: str = ""
     """What the policy sees with, comma-separated, instead of being told where things are: front, side, top,
-    wrist or corner; in lockstep."""
+    wrist or corner; with `robot` those that its host has."""
     camera_px: int = CAMERA_PX
     """How wide and high their pictures are."""
     control_hz: float = 10.0
@@ -163,6 +167,8 @@ class RunConfig:
             raise ValueError("randomise beside --robot: only what is simulated here can be randomised")
         if self.in_real_time and self.randomise.delay_steps:
             raise ValueError("randomise.delay_steps is for lockstep: in real time the wire has its own delay")
+        if self.in_real_time and self.schedule.curriculum < 1.0:
+            raise ValueError("schedule.curriculum is for lockstep: leave --live and --operator console out")
         if self.perception and not self.robot:
             raise ValueError(f"perception is {self.perception!r} without --robot: a simulation knows all")
         kinds = self.kinds
@@ -178,14 +184,12 @@ class RunConfig:
         if self.policy == "clone" and Kind.DEMONSTRATIONS not in kinds:
             raise ValueError("--policy clone needs demonstrations among the kinds of feedback")
         cameras = self.camera_names
-        for camera in cameras:
+        for camera in () if self.robot else cameras:  # a host's are called as it likes
             viewpoint_named(camera)
         if len(set(cameras)) < len(cameras):
             raise ValueError(f"cameras are {self.cameras}: name each once")
         if not SIZES_PX[0] <= self.camera_px <= SIZES_PX[1]:
             raise ValueError(f"camera_px is {self.camera_px}: it must be from {SIZES_PX[0]} to {SIZES_PX[1]}")
-        if self.cameras and self.in_real_time:
-            raise ValueError("--cameras is for lockstep so far: leave --live and --operator console out")
         if self.cameras and Kind.DEMONSTRATIONS not in kinds:
             raise ValueError(
                 "--cameras needs demonstrations among the kinds of feedback, to learn to see from"

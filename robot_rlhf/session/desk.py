@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
+import numpy as np
+from numpy.typing import NDArray
+
 from robot_rlhf.feedback import messages as m
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.operator import MARK_S, PRESS_S
@@ -111,18 +114,23 @@ class Desk:
             case m.AskPairs():
                 self._pairs(console, message, answer)
             case m.AskClip(episode=episode):
-                judge = self.judge
-                self.writer.submit(
-                    lambda store: _whole(store.episode(episode), judge),
-                    answer,
-                    lambda error: answer(m.Refused(reason=str(error))),
-                )
+                self._show(episode, answer)
             case m.AskEpisodes(first=first):
                 answer(m.Episodes(lines=self._lines(first)))
             case m.AskNews(first=first):
                 answer(m.NewsSince(news=tuple(item for item in self.news if item.number >= first)))
             case _:
                 answer(m.Refused(reason=f"{type(message).__name__} means nothing here"))
+
+    def _show(self, id: int, answer: Answer) -> None:
+        """All of an episode, and what the reward model makes of it."""
+        judge = self.judge
+
+        def whole(store: Store) -> m.Episode:
+            episode = store.episode(id)
+            return _whole(episode, _judged(episode, judge, store))
+
+        self.writer.submit(whole, answer, lambda error: answer(m.Refused(reason=str(error))))
 
     def _said(self, event: StoredEvent, answer: Answer) -> None:
         if isinstance(event, (Demonstration, Takeover)):
@@ -296,9 +304,17 @@ def _clip(episode: Episode, segment: Segment) -> m.Clip:
     )
 
 
-def _whole(episode: Episode, judge: Snapshot | None) -> m.Episode:
+def _whole(episode: Episode, reward: NDArray[np.float32] | None) -> m.Episode:
+    """All moments of an episode, and what was thought of its steps (T,) where somebody judges."""
     if not episode.has_scenes:
         raise StoreError(f"episode {episode.id} came from elsewhere, without scenes: it cannot be looked at")
     clip = _clip(episode, Segment(episode.id, 0, episode.length))
-    reward = None if judge is None else judge.reward(episode.obs[:-1], episode.obs[1:])
     return m.Episode(clip=clip, reward=() if reward is None else tuple(float(one) for one in reward))
+
+
+def _judged(episode: Episode, judge: Snapshot | None, store: Store) -> NDArray[np.float32] | None:
+    """What `judge` thinks of the steps (T,) of a stored episode; None where nobody judges yet."""
+    if judge is None:
+        return None
+    obs = judge.as_seen(episode.obs, {name: store.pictures(episode.id, name) for name in judge.cameras})
+    return judge.reward(obs[:-1], obs[1:])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +48,8 @@ class _Notes(msgspec.Struct, frozen=True, kw_only=True):
     clones: int
     takeovers_cloned: int = 0
     clone_error: float | None = None
+    seen_at: int = 0
+    forgotten: int = 0
 
 
 class CorrectedClone:
@@ -111,9 +113,9 @@ class Learner:
             obs_size = self.encoder.size
         self._obs_size = obs_size
         self.replay = Replay(obs_size, action_size)
-        fit_seed, policy_seed = (seed_of(config.seed, each) for each in (Purpose.REWARD, Purpose.POLICY))
+        fit_seed = seed_of(config.seed, Purpose.REWARD)
         self.reward = RewardModel(obs_size, config.reward_model, fit_seed, device)
-        self.sac = SAC(obs_size, action_size, config.sac, policy_seed, device)
+        self.sac = self._new_policy()
         self.episodes: dict[int, Episode] = {}
         self.clone: ChunkedClone | None = None
         """The newest clone of what the operator drove."""
@@ -123,12 +125,20 @@ class Learner:
         """Online episodes there were at the last fit of the reward model."""
         self.takeovers_cloned = 0
         """Steps of takeovers there were when the policy's clone was last made anew, or tried to."""
+        self.seen_at = 0
+        """Online episodes there were when the encoder was last fitted."""
         self._clones = 0
+        self._forgotten = 0  # updates of policies that were begun anew
+
+    @property
+    def updates(self) -> int:
+        """Gradient updates of this policy and of those before it."""
+        return self._forgotten + self.sac.updates
 
     @property
     def version(self) -> int:
         """Counts the policies that were made."""
-        return self._clones if self.config.policy == "clone" else self.sac.updates
+        return self._clones if self.config.policy == "clone" else self.updates
 
     def policy(self, explore: bool) -> Actor:
         """The policy that drives, as it explores or as it is put to work."""
@@ -148,10 +158,25 @@ class Learner:
         """A stored episode with the observations that are learned from."""
         return episode if self.encoder is None else self.encoder.as_seen(episode, seen)
 
-    def learn_to_see(self, episodes: Sequence[Episode], seen: Seen) -> None:
-        """Fit the encoder to what the operator drove in these episodes; all must be told of anew after it."""
+    def learn_to_see(
+        self, episodes: Sequence[Episode], seen: Seen, succeeded: Collection[int], online: int
+    ) -> None:
+        """Fit the encoder to what the operator drove in these episodes, `online` of them the policy's, and to
+        its successes. Nothing that learned from the encoder before stays, and all episodes must be told of
+        anew."""
         self.encoder = self._new_encoder()
-        self.encoder.fit(episodes, seen, generator(self.config.seed, Purpose.ENCODER), self._device)
+        rng = generator(self.config.seed, Purpose.ENCODER, online)
+        self.encoder.fit(episodes, seen, rng, succeeded, self._device)
+        self.seen_at = online
+        self.reward.forget()
+        self._forgotten += self.sac.updates
+        self.sac = self._new_policy()
+        self.clone, self.begun = None, False
+        self.fitted_at, self.takeovers_cloned = -1, 0
+
+    def _new_policy(self) -> SAC:
+        seed = seed_of(self.config.seed, Purpose.POLICY)
+        return SAC(self._obs_size, self._action_size, self.config.sac, seed, self._device)
 
     def _new_encoder(self) -> Encoder:
         config, seed = self.config, seed_of(self.config.seed, Purpose.ENCODER)
@@ -223,13 +248,14 @@ class Learner:
         """Gradient updates of the policy on the replay."""
         if self.config.reward == "learned":
             self.replay.score(self.reward.score, self.reward.version)
-        rng = generator(self.config.seed, Purpose.TRAIN, self.sac.updates)
+        rng = generator(self.config.seed, Purpose.TRAIN, self.updates)
         return self.sac.train(self.replay, updates, rng)
 
     def snapshot(self) -> Snapshot:
         """The policy and the reward model as they are now, for a control loop."""
         clone = {} if self.clone is None else self.clone.snapshot()
-        return Snapshot.of(self.sac.snapshot() | clone | self.reward.snapshot())
+        eyes = {} if self.encoder is None else self.encoder.snapshot()
+        return Snapshot.of(self.sac.snapshot() | clone | self.reward.snapshot() | eyes)
 
     def save(self, path: Path) -> None:
         """Write everything but the episodes, which the store has."""
@@ -245,6 +271,8 @@ class Learner:
             clones=self._clones,
             takeovers_cloned=self.takeovers_cloned,
             clone_error=None if self.clone is None else self.clone.heldout_error,
+            seen_at=self.seen_at,
+            forgotten=self._forgotten,
         )
         metadata = {"learner": msgspec.json.encode(notes).decode(), "task": self.config.task}
         checkpoint.save(path, tensors, metadata)
@@ -268,7 +296,8 @@ class Learner:
         except (CheckpointError, ValueError, RuntimeError, msgspec.DecodeError) as error:
             raise CheckpointError(f"checkpoint {path} does not fit this run: {error}") from error
         self.begun, self.fitted_at, self._clones = notes.begun, notes.fitted_at, notes.clones
-        self.takeovers_cloned = notes.takeovers_cloned
+        self.takeovers_cloned, self.seen_at = notes.takeovers_cloned, notes.seen_at
+        self._forgotten = notes.forgotten
 
 
 def make_clone(

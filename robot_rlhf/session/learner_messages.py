@@ -89,11 +89,13 @@ class Policy(_Message, frozen=True, kw_only=True, tag="policy"):
 
 class RolledOut(_Message, frozen=True, kw_only=True, tag="rolled_out"):
     """The answer to `RollOut` and `Worsen`: episodes as `feedback.store_codec` packs them, each with the
-    task's own judgement of it. None where it was past the budget."""
+    task's own judgement of it. None where it was past the budget. `pictures` are what cameras saw of each, as
+    `feedback.store_codec` packs a camera's, by its name; empty without cameras."""
 
     job: int
     episodes: tuple[bytes, ...]
     truths: tuple[tuple[bytes, bool], ...]
+    pictures: tuple[dict[str, bytes], ...] = ()
 
 
 class Asked(_Message, frozen=True, kw_only=True, tag="asked"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 
@@ -59,8 +60,8 @@ class LiveEpisode:
         self._version = 0 if snapshot is None else snapshot.version
         self._acting: Acting | None = None if snapshot is None else snapshot.begin(explore)
         self._follows = Kind.TAKEOVERS in kinds and role is not Role.DEMONSTRATION
-        scene = env.look()
-        self._recorder = Recorder([env.observe(scene)], [scene.pack()])
+        self._recorder = Recorder.begin(env, env.see())
+        self._seen = self._observed()
         self._tick = _Tick()
         self._taken_over: tuple[int, EnvState | None, bytes] | None = None
         self.takeovers: list[TakenOver] = []
@@ -97,6 +98,16 @@ class LiveEpisode:
             self.snapshot, self._packed = snapshot, packed
             self._acting.swap(snapshot)
 
+    @property
+    def pictures(self) -> Mapping[str, Sequence[bytes]]:
+        """Camera -> what it saw with each observation."""
+        return self._recorder.pictures
+
+    def _observed(self) -> Float32:
+        """What the policy makes of the newest moment."""
+        obs = self._recorder.obs[-1]
+        return obs if self.snapshot is None else self.snapshot.observe(obs, self._env.pictures)
+
     def begin_tick(self, now_ns: int) -> None:
         """A policy step begins: ask the policy, and let it act unless somebody else has the arm."""
         self._tick = tick = _Tick()
@@ -104,7 +115,7 @@ class LiveEpisode:
             return
         if self._follows and self._taken_over is None and self._env.cell.saves:
             tick.state = self._env.save()
-        tick.proposed = self._acting.act(self._recorder.obs[-1])
+        tick.proposed = self._acting.act(self._seen)
         if self._drive.resume(now_ns):
             tick.acted = self._env.act(tick.proposed)
 
@@ -124,11 +135,11 @@ class LiveEpisode:
         if self._follows:
             self._follow_takeover(drove)
         outcome = self._env.end_step(self._executed(drove, by_operator))
-        before = self._recorder.obs[-1]
-        obs = self._recorder.note(self._env, outcome, self._tick.proposed, driver)
+        self._recorder.note(self._env, outcome, self._tick.proposed, driver)
+        before, self._seen = self._seen, self._observed()
         self._drive.drove = self._drive.phase is Phase.OPERATOR
         if self.snapshot is not None:
-            reward = self.snapshot.reward(before[None], obs[None])
+            reward = self.snapshot.reward(before[None], self._seen[None])
             self.reward = None if reward is None else float(reward[0])
 
     def _executed(self, drove: bool, by_operator: bool) -> Float32:

@@ -92,6 +92,8 @@ class LockstepSession:
         while True:
             online = study.count(Role.ONLINE)
             self._fit_if_due(online)
+            if study.eyes_due(online):
+                study.see_anew(online)
             if study.clone_due():
                 study.clone_anew()
             self._catch_up(online)
@@ -109,7 +111,7 @@ class LockstepSession:
         study, watcher, schedule = self.study, self.study.watcher, self.config.schedule
         while True:
             online = study.count(Role.ONLINE)
-            if not self.learner.begun:
+            if not self.learner.begun or study.eyes_due(online):
                 study.open_eyes()
             if online % schedule.episodes_per_fit == 0 or not self.learner.begun:
                 watcher.phase("cloning")
@@ -184,7 +186,8 @@ class LockstepSession:
         presses = presses and not self.store.meta(PRESSES_REST)
         self.operator.begin(generator(config.seed, Purpose.OPERATOR, id), False, may_take_over, presses)
         turn = self._turn()
-        rollout = supervise(self.env, self._policy(turn), self.operator, seed, turn.driver)
+        policy, spread = self._policy(turn), self.study.spread()
+        rollout = supervise(self.env, policy, self.operator, seed, turn.driver, spread)
         stored = [self._episode(id, Role.ONLINE, seed, rollout.recorder)]
         events = self._events_of(id, rollout, stored, seed, turn)
         live = self.kinds & {Kind.TAKEOVERS, Kind.EVALUATIONS, Kind.OUTCOMES}

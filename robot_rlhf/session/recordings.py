@@ -73,7 +73,7 @@ class Recordings:
 
         def work(store: Store) -> None:
             with store.transaction():
-                store.add_episode(episode, live.truth)
+                store.add_episode(episode, live.truth, live.pictures)
                 store.book(activity, active_s, active_s, episode.id)
                 if watched_s > active_s:
                     store.book("watching", 0.0, watched_s - active_s, episode.id)
@@ -154,6 +154,7 @@ class Recordings:
         if claim is None:
             return
         episodes = [codec.decode_episode(data) for data in answer.episodes]
+        seen = answer.pictures or ({},) * len(episodes)
         event = claim.event
         match event:
             case Takeover():
@@ -166,8 +167,13 @@ class Recordings:
 
         def work(store: Store) -> None:
             with store.transaction():
-                for episode, (reward, success) in zip(episodes, answer.truths, strict=True):
-                    store.add_episode(episode, (np.frombuffer(reward, "<f4").astype(np.float32), success))
+                for episode, (reward, success), cameras in zip(episodes, answer.truths, seen, strict=True):
+                    pictures = {
+                        camera: codec.pictures_from_bytes(data, episode.id, camera, episode.length + 1)
+                        for camera, data in cameras.items()
+                    }
+                    truth = np.frombuffer(reward, "<f4").astype(np.float32), success
+                    store.add_episode(episode, truth, pictures)
 
         def stored(_: None) -> None:
             self._writing -= 1

@@ -120,11 +120,16 @@ def demonstrate(env: TaskEnv, operator: SimulatedOperator, seed: int) -> Recorde
 
 
 def supervise(
-    env: TaskEnv, policy: Policy, operator: SimulatedOperator, seed: int, driver: Driver = Driver.POLICY
+    env: TaskEnv,
+    policy: Policy,
+    operator: SimulatedOperator,
+    seed: int,
+    driver: Driver = Driver.POLICY,
+    spread: float = 1.0,
 ) -> Rollout:
     """An episode that the policy, written down as `driver`, drives while the operator watches, takes over and
-    presses."""
-    obs, _ = env.reset(seed=seed)
+    presses. `spread` is as for `TaskEnv.reset`."""
+    obs, _ = env.reset(seed=seed, options={"spread": spread})
     recorder = Recorder.begin(env, obs)
     axes = env.axes
     pause = max(1, round(HANDBACK_S * env.control_hz))

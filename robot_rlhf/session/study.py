@@ -30,6 +30,8 @@ from robot_rlhf.session.worth import Watching
 
 Float32 = NDArray[np.float32]
 
+_NEWEST = 10  # episodes that say how well the policy does
+
 
 class Watcher:
     """What a session tells those who look on; every method may be left as it is."""
@@ -121,6 +123,17 @@ class Study:
             if next_turn(index, every) is Turn.DEPLOY and one.id in marks
         ][-most:]
 
+    def spread(self) -> float:
+        """How far from the expert's first waypoint the next policy episode starts, as a share of what the
+        task asks for: more, the more of the newest ten were marked as successes without a takeover."""
+        least = self.config.schedule.curriculum
+        if least == 1.0:
+            return 1.0
+        marks = self.marks()
+        online = [one for one in self.learner.episodes.values() if one.role is Role.ONLINE][-_NEWEST:]
+        alone = sum(marks.get(one.id, False) and not one.operator_steps.any() for one in online)
+        return least + (1.0 - least) * alone / _NEWEST
+
     def to_imitate(self) -> list[Episode]:
         """Demonstrations that were not marked as failed."""
         marks = self.marks()
@@ -155,17 +168,33 @@ class Study:
     # -- what is due -----------------------------------------------------------------------------------
 
     def open_eyes(self) -> None:
-        """Where there are cameras, fit the encoder to the demonstrations so far."""
+        """Where there are cameras, fit the encoder to all that was driven so far; what was learned behind
+        another is forgotten."""
         if self.learner.encoder is not None:
             self.watcher.phase("learning to see")
-            self.learner.learn_to_see(self.to_imitate(), self.store.pictures)
+            succeeded = {id for id, success in self.marks().items() if success}
+            online = self.count(Role.ONLINE)
+            self.learner.learn_to_see(self.driven(), self.store.pictures, succeeded, online)
             self.rebuild()
 
     def begin(self) -> None:
-        """Start the policy as a clone of the demonstrations."""
+        """Start the policy as a clone of the demonstrations, and with cameras of the takeovers there are."""
         self.open_eyes()
         self.watcher.phase("cloning")
-        self.learner.begin(self.to_imitate())
+        self.learner.begin(self.to_imitate() if self.learner.encoder is None else self.driven())
+
+    def eyes_due(self, online: int) -> bool:
+        """Whether the policy has driven so much that the encoder is to be fitted anew to it."""
+        config, learner = self.config.encoder, self.learner
+        if learner.encoder is None or not learner.begun or config.anew_at == 0:
+            return False
+        return online >= max(config.anew_at, config.anew_growth * learner.seen_at)
+
+    def see_anew(self, online: int) -> None:
+        """Fit the encoder to all that was driven so far, and start the policy anew behind it; its updates are
+        owed again."""
+        self.begin()
+        self.fit(online)
 
     def clone_due(self) -> bool:
         """Whether so much was driven in takeovers that the policy's clone is to be made anew with it."""

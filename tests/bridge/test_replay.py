@@ -14,7 +14,7 @@ from robot_rlhf.data import stream
 from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.session.run_folder import DATABASE
-from sim.jpeg import decoded
+from sim.jpeg import decode
 from tests.conftest import FinishedRun
 
 
@@ -59,7 +59,7 @@ def test_of_a_run_that_sees_it_holds_state_and_pictures(seeing_run: Path) -> Non
     with Store.open_readonly(seeing_run / DATABASE) as store:
         ids = [id for role in (Role.DEMONSTRATION, Role.ONLINE) for id in store.episode_steps(role)]
         first = store.episode(sorted(ids)[0])
-        seen = np.stack([decoded(one).transpose(2, 0, 1) for one in store.pictures(first.id, "wrist")])
+        seen = np.stack([decode(one).transpose(2, 0, 1) for one in store.pictures(first.id, "wrist")])
     steps = slice(0, first.length)
     assert (buffer.observations["state"][steps, 0] == first.obs[:-1]).all()
     assert (buffer.observations["wrist"][steps, 0] == seen[:-1]).all()

@@ -14,8 +14,10 @@ from PIL import Image
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Driver
 from robot_rlhf.learning.checkpoint import CheckpointError
-from robot_rlhf.learning.encoder import Encoder, decode, next_events
+from robot_rlhf.learning.encoder import Encoder, instructive_runs, next_events
 from robot_rlhf.learning.encoder_config import EncoderConfig
+from robot_rlhf.learning.sight import Sight
+from sim.jpeg import decode
 
 SIZE, STEPS, SPEED = 32, 12, 0.1
 CONFIG = EncoderConfig(keypoints=4, channels=8, hidden=32, steps=300, chunk=3, horizons=(2,), shift_px=1)
@@ -101,6 +103,22 @@ def test_an_episode_is_seen_as_its_moments_are(fitted: Encoder) -> None:
     assert np.allclose(fitted.as_seen(seen, pictures).obs, seen.obs), "what was seen can be seen anew"
 
 
+def test_a_control_loop_sees_the_same_without_torch(fitted: Encoder) -> None:
+    sight, one = Sight.of(fitted.snapshot()), episode(7)
+    assert sight is not None and sight.cameras == (CAMERA,)
+    seen = fitted.as_seen(one, pictures).obs
+    assert np.allclose(sight.observe(one.obs[3], {CAMERA: pictures(7)[3]}), seen[3], atol=1e-5)
+    with pytest.raises(ValueError, match="no picture of front"):
+        sight.observe(one.obs[3], {})
+    assert Sight.of({}) is None
+
+
+def test_cameras_stay_in_their_order_and_of_any_name() -> None:
+    encoder = Encoder(2, 2, ("wrist", "head", "place"), replace(CONFIG, steps=1), 0)
+    sight = Sight.of(dict(sorted(encoder.snapshot().items())))
+    assert sight is not None and sight.cameras == ("wrist", "head", "place")
+
+
 def test_before_it_is_fitted_there_is_the_state_alone() -> None:
     encoder, one = made(), episode(3)
     seen = encoder.as_seen(one, pictures)
@@ -141,6 +159,33 @@ def test_what_cannot_be_learned_from_or_seen_is_named(fitted: Encoder) -> None:
 
 
 @pytest.mark.parametrize(
+    ("drove", "succeeded", "expected"),
+    [
+        ("pppp", False, []),
+        ("pppp", True, [(0, 4)]),
+        ("poop", False, [(1, 3)]),
+        ("poop", True, [(1, 3), (3, 4)]),
+        ("oooo", True, [(0, 4)]),
+        ("opoo", True, [(0, 1), (2, 4)]),
+    ],
+)
+def test_it_learns_from_what_the_operator_drove_and_from_how_the_policy_came_to_succeed(
+    drove: str, succeeded: bool, expected: list[tuple[int, int]]
+) -> None:
+    drivers = [Driver.OPERATOR if one == "o" else Driver.POLICY for one in drove]
+    one = episode(0)
+    short = replace(
+        one,
+        obs=one.obs[:5],
+        action=one.action[:4],
+        proposed=one.proposed[:4],
+        scenes=one.scenes[:5],
+        driver=np.array(drivers, np.uint8),
+    )
+    assert [(run.start, run.stop) for run in instructive_runs(short, succeeded)] == expected
+
+
+@pytest.mark.parametrize(
     ("gripper", "expected"),
     [
         ([1, 1, 1, 1], [4, 4, 4, 4]),
@@ -157,6 +202,12 @@ def test_the_next_event_is_the_grippers_next_change_or_the_end(
 
 
 def test_nonsense_settings_are_refused_by_name() -> None:
-    for wrong in ({"keypoints": 0}, {"horizons": ()}, {"learning_rate": 0.0}, {"shift_px": -1}):
+    for wrong in (
+        {"keypoints": 0},
+        {"horizons": ()},
+        {"learning_rate": 0.0},
+        {"shift_px": -1},
+        {"anew_growth": 1.0},
+    ):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             EncoderConfig(**wrong)

@@ -754,3 +754,25 @@ def test_an_absent_operator_neither_helps_nor_marks_and_gives_no_time(tmp_path: 
     assert not [event for event in events if not isinstance(event, Outcome)]
     assert "watching" not in booked
     assert booked["takeover"].active_s == 0.0
+
+
+def test_a_curriculum_begins_where_the_expert_would_go_and_spreads_as_the_policy_succeeds(
+    tiny: Tiny, tmp_path: Path
+) -> None:
+    schedule = dataclasses.replace(
+        tiny().schedule, demonstrations=1, alternatives=0, episodes=2, curriculum=0.2, deployed_every=0
+    )
+    config = tiny(schedule=schedule, feedback="demonstrations,outcomes")
+    run = RunFolder.create(tmp_path / "run", config)
+    with contextlib.closing(run), contextlib.closing(LockstepSession(run)) as session:
+        session.complete()
+        study = session.study
+        online = [one for one in study.learner.episodes.values() if one.role is Role.ONLINE]
+        marks = study.marks()
+        alone = [float(marks[one.id]) for one in online]
+        for spread, episode in zip((0.2, 0.2 + 0.08 * alone[0]), online, strict=True):
+            session.env.reset(seed=episode.seed, options={"spread": spread})
+            assert (session.env.scene.pack() == episode.scenes[0]).all()
+        assert study.spread() == pytest.approx(0.2 + 0.08 * sum(alone))
+    with pytest.raises(ValueError, match="lockstep"):
+        dataclasses.replace(config, live=True)

@@ -24,12 +24,16 @@ from robot_rlhf.feedback.link import OperatorLink
 from robot_rlhf.feedback.live_operator import LiveOperator
 from robot_rlhf.feedback.messages import Phase, Stage, Wish
 from robot_rlhf.feedback.operator import OperatorConfig
+from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Demonstration, Kind
 from robot_rlhf.session.config import RunConfig
+from robot_rlhf.session.run_folder import DATABASE
 from sim.driver import make
 from sim.env import SPEED_M_S, TaskEnv
-from sim.served import ServedCell
+from sim.jpeg import decode, encode
+from sim.served import OUT_OF_SIGHT, ServedCell
 from sim.task import make_task
+from tests.hardware.cameras.test_served import host
 from tests.hardware.host.served import Served, fake_real, until
 
 if TYPE_CHECKING:
@@ -100,6 +104,40 @@ def demonstrate(room: Room, person: Person, steps: int = 6) -> None:
     assert room.wish(person, Wish.CONFIRM) == ""
     person.release()
     room.settled()
+
+
+def test_a_policy_that_sees_has_the_hosts_cameras_and_holds_where_their_pictures_are_old(
+    open_room: OpenRoom, tiny: Tiny, tmp_path: Path
+) -> None:
+    folder = tmp_path / "frames"
+    folder.mkdir()
+    (folder / "0.jpg").write_bytes(encode(np.full((48, 64, 3), 90, np.uint8)))
+    task = make_task("push")
+    with host(f"bench=file:{folder},hz=50") as (_, address):
+        with pytest.raises(RobotError, match="no camera 'nose' \\(there are bench\\)"):
+            ServedCell(task, address, cameras=("nose",))
+        cell = ServedCell(task, address, cameras=("bench",), camera_px=32)
+        assert (cell.poses()["cube"] == OUT_OF_SIGHT).all(), "nobody says where it is, and nobody needs to"
+        config = tiny(task="push", robot=address, operator="console", cameras="bench", camera_px=32)
+        with open_room(tmp_path / "run", config, cell=cell) as room:
+            ann = room.enter()
+            arm_it(room, ann)
+            room.until(lambda: ann.stage is Stage.RESET)
+            assert room.wish(ann, Wish.CONFIRM) == "", "the start is laid out"
+            demonstrate(room, ann)
+            (episode,) = room.episodes()
+            with Store.open_readonly(room.path / DATABASE) as store:
+                frames = store.pictures(episode.id, "bench")
+            assert len(frames) == episode.length + 1 and episode.obs.shape[1] == 6
+            assert (
+                decode(frames[0]).shape == (32, 32, 3)
+                and np.abs(decode(frames[0]).astype(int) - 90).max() < 9
+            )
+            (folder / "0.jpg").unlink()
+            room.until(lambda: "the camera bench: " in room.live.env.cell.trouble)
+            ann.take(STICK)
+            room.until(lambda: "the camera bench: " in ann.now.hold_reason)
+            assert ann.now.phase is Phase.HOLD
 
 
 def test_what_is_stored_is_what_the_served_arm_did(simulated: tuple[Room, Served]) -> None:

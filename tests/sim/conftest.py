@@ -13,7 +13,7 @@ from sim.task import Task
 
 @pytest.fixture
 def make_env() -> Iterator[Callable[..., TaskEnv]]:
-    """make_env(task, control_hz=10.0, end_on_success=False, arm="panda", randomise=NEVER)."""
+    """make_env(task, control_hz=10.0, end_on_success=False, arm="panda", randomise=NEVER, cameras=())."""
     made: list[TaskEnv] = []
 
     def make(
@@ -22,9 +22,11 @@ def make_env() -> Iterator[Callable[..., TaskEnv]]:
         end_on_success: bool = False,
         arm: str = "panda",
         randomise: RandomiseConfig = NEVER,
+        cameras: tuple[str, ...] = (),
     ) -> TaskEnv:
-        made.append(TaskEnv(task, control_hz, end_on_success, arm=arm, randomise=randomise))
-        return made[-1]
+        env = TaskEnv(task, control_hz, end_on_success, arm=arm, randomise=randomise, cameras=cameras)
+        made.append(env)
+        return env
 
     yield make
     for env in made:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from sim.cell import SimCell
 from sim.env import EnvState, TaskEnv
+from sim.jpeg import decode
 from sim.randomise import NOMINAL, RandomiseConfig
 from sim.task import make_task
 from sim.vector import vector_env
@@ -97,6 +98,52 @@ def test_a_saved_moment_carries_it_into_another_environment(make_env: MakeEnv) -
     np.testing.assert_array_equal(driven(other, told), went)
 
 
+SEEN = RandomiseConfig(camera_m=0.03, camera_deg=8.0, camera_field=0.1, light=0.4, colour=0.4)
+
+
+def test_cameras_light_and_colours_are_those_of_the_seed_and_change_nothing_else(make_env: MakeEnv) -> None:
+    env, plain = (
+        make_env("push", cameras=("front", "wrist"), randomise=one) for one in (SEEN, RandomiseConfig())
+    )
+    pictures = []
+    for seed in (1, 2, 1):
+        told, _ = env.reset(seed=seed)
+        np.testing.assert_array_equal(told, plain.reset(seed=seed)[0])
+        assert env.scene.pack().tolist() == plain.scene.pack().tolist()
+        assert all(env.pictures[camera] != plain.pictures[camera] for camera in env.pictures)
+        pictures.append(dict(env.pictures))
+    assert pictures[0] == pictures[2] != pictures[1]
+    alone = make_env("push", cameras=("wrist",), randomise=SEEN)
+    alone.reset(seed=2)
+    assert alone.pictures["wrist"] == pictures[1]["wrist"], "whichever other cameras there are"
+
+
+def test_a_saved_moment_is_seen_as_it_was(make_env: MakeEnv) -> None:
+    env, other = (make_env("push", cameras=("front",), randomise=one) for one in (SEEN, RandomiseConfig()))
+    env.reset(seed=3)
+    before = dict(env.pictures)
+    other.restore(msgspec.msgpack.decode(msgspec.msgpack.encode(env.save()), type=EnvState))
+    assert other.pictures == before
+    other.reset(seed=3)
+    env.restore(other.save())
+    assert env.pictures == other.pictures != before, "nothing is left of it"
+
+
+def test_pictures_show_the_size_that_things_have() -> None:
+    env, seen = (
+        TaskEnv("pick_cube", cameras=("front",), camera_px=256, randomise=RandomiseConfig(size=0.3)),
+        [],
+    )
+    for seed in range(4):
+        env.reset(seed=seed)
+        picture = decode(env.pictures["front"]).astype(int)
+        cube = (picture[..., 0] > picture[..., 1] + 50) & (picture[..., 2] < 60)
+        seen.append((body_of(env, "cube")[2], int(cube.sum())))
+    env.close()
+    (small_m, few), (large_m, many) = min(seen), max(seen)
+    assert many / few == pytest.approx((large_m / small_m) ** 2, rel=0.4)
+
+
 def test_a_varied_moment_leaves_nothing_behind_where_nothing_varies(
     make_env: MakeEnv,
 ) -> None:
@@ -148,7 +195,12 @@ def test_the_policy_sees_noise_where_success_and_the_stored_scene_do_not(make_en
 
 @pytest.mark.parametrize(
     ("change", "complaint"),
-    [({"mass": 1.0}, "randomise.mass is 1.0"), ({"delay_steps": -1}, "randomise.delay_steps is -1")],
+    [
+        ({"mass": 1.0}, "randomise.mass is 1.0"),
+        ({"delay_steps": -1}, "randomise.delay_steps is -1"),
+        ({"camera_deg": 90.0}, "randomise.camera_deg is 90.0"),
+        ({"light": -0.1}, "randomise.light is -0.1"),
+    ],
 )
 def test_what_is_out_of_range_is_named(change: dict[str, float], complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):

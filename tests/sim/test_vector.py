@@ -35,6 +35,20 @@ def test_one_process_and_several_go_the_same_way_to_the_bit(task: str) -> None:
         np.testing.assert_array_equal(one, other)
 
 
+def test_pictures_are_the_same_in_one_process_and_several() -> None:
+    said = []
+    for processes in (False, True):
+        envs = vector_env("reach", 2, processes=processes, cameras=("wrist",), camera_px=32)
+        try:
+            envs.reset(seed=1)
+            said.append(envs.step(np.full(envs.action_space.shape, 0.5, np.float32))[0])
+        finally:
+            envs.close()
+    one, other = said
+    assert one["wrist"].shape == (2, 32, 32, 3) and one["state"].shape == (2, 6)
+    assert all((one[name] == other[name]).all() for name in one)
+
+
 def test_each_goes_the_way_that_it_goes_alone_and_begins_anew_after_its_end() -> None:
     said = driven("reach", processes=False)
     env, rng = TaskEnv("reach"), np.random.default_rng(0)
@@ -56,3 +70,5 @@ def test_each_goes_the_way_that_it_goes_alone_and_begins_anew_after_its_end() ->
 def test_what_cannot_be_made_is_named(task: str, count: int, complaint: str) -> None:
     with pytest.raises(ValueError, match=complaint):
         vector_env(task, count)
+    with pytest.raises(ValueError, match="nose"):
+        vector_env("reach", 1, cameras=("nose",))
