@@ -176,7 +176,7 @@ def test_eyes_are_fitted_there_and_see_here() -> None:
     here, there = (Encoder(OBS, AXES, ("front",), config, SEED) for _ in range(2))
     report = here.fit(SHOWN, pictures, np.random.default_rng(0))
     with pretended_gpu() as gpu:
-        assert there.fit(SHOWN, pictures, np.random.default_rng(0), GPU) == report
+        assert there.fit(SHOWN, pictures, np.random.default_rng(0), device=GPU) == report
     assert "convolution" in gpu.done
     assert alike(here.state(), there.state())
     assert (here.as_seen(SHOWN[0], pictures).obs == there.as_seen(SHOWN[0], pictures).obs).all()
