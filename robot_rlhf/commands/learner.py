@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import uuid
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from hardware.security import ClientSecurity, ServerSecurity
@@ -75,7 +74,7 @@ def serve(bind: str, keys: Path | None, runs: Path, on: Asked) -> None:
     chosen = device(on)
     security = None if keys is None else ServerSecurity(keys)
     with Interruption() as interruption:
-        host = LearnerHost(bind, security, runs.absolute(), partial(command, on=chosen))
+        host = LearnerHost(bind, security, runs.absolute(), lambda run: [*command(run, chosen), "apart"])
         try:
             best, *others = reachable(host.address)
             also = f" (or {' or '.join(others)})" if others else ""
