@@ -20,6 +20,7 @@ from robot_rlhf.session.remote.link import RemoteLearnerLink, try_learner
 from robot_rlhf.session.remote.messages import GROUP
 from robot_rlhf.session.remote.uplink import Whose
 from robot_rlhf.session.run_folder import DATABASE
+from robot_rlhf.session.run_folder import GROUP as GROUP_NOTE
 
 _RUN_ID = "run_id"
 """The store's note by which a learner elsewhere knows a run."""
@@ -40,6 +41,8 @@ class Elsewhere:
             if id is None:
                 id = uuid.uuid4().hex
                 store.set_meta(_RUN_ID, id)
+            if self.group:
+                store.set_meta(GROUP_NOTE, self.group)
         return Whose(run, id, self.group)
 
     def link(self, whose: Whose) -> RemoteLearnerLink:
