@@ -63,13 +63,14 @@ def pytest_runtest_teardown() -> Generator[None, None, None]:
         os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
-_TINY = """
+TINY = """
 --threads 1 --schedule.demonstrations 2 --schedule.alternatives 1 --schedule.episodes 2
 --schedule.warmup-episodes 1 --schedule.episodes-per-fit 1 --schedule.pairs-first 2
 --schedule.evaluate-every 0 --schedule.final-episodes 2 --sac.hidden 16 --sac.updates-per-step 1
 --sac.batch-size 16 --sac.q-filter --reward-model.hidden 16 --reward-model.fit-steps 10
 --reward-model.min-steps 5 --clone.hidden 16 --clone.steps 20 --clone.chunk 2 --clone.replan-every 2
 """
+"""Settings of a run that goes the whole road in seconds and learns nothing."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +90,7 @@ class FinishedRun:
 @pytest.fixture(scope="session")
 def finished_run(tmp_path_factory: pytest.TempPathFactory) -> FinishedRun:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    words = ["train", "--task", "reach", "--seed", "3", "--out", str(folder), "--resume", *_TINY.split()]
+    words = ["train", "--task", "reach", "--seed", "3", "--out", str(folder), "--resume", *TINY.split()]
     process = subprocess.run(
         [sys.executable, "-m", "robot_rlhf.cli", *words, "--json"],
         env={**os.environ, "PYTHONPATH": str(ROOT)},

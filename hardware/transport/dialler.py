@@ -127,9 +127,12 @@ class Dialler:
         elif value in (errno.EPIPE, errno.ECONNRESET):
             self._hang_ups += 1
             if self._hang_ups >= _HANG_UPS:
-                self._rejection = f"the server at {address} hangs up before it lets us in" + (
-                    ": perhaps another one than this key was made for" if self._has_key else ""
+                perhaps = (
+                    "another one than this key was made for"
+                    if self._has_key
+                    else "it runs with keys: use one"
                 )
+                self._rejection = f"the server at {address} hangs up before it lets us in, perhaps {perhaps}"
 
     def _misunderstanding(self, value: int) -> str:
         if value != zmq.Event.PROTOCOL_ERROR_ZMTP_MECHANISM_MISMATCH:

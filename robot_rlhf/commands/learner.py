@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 import uuid
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from hardware.security import ClientSecurity, ServerSecurity
@@ -22,6 +21,7 @@ from robot_rlhf.session.remote.link import RemoteLearnerLink, try_learner
 from robot_rlhf.session.remote.messages import GROUP
 from robot_rlhf.session.remote.uplink import Whose
 from robot_rlhf.session.run_folder import DATABASE
+from robot_rlhf.session.run_folder import GROUP as GROUP_NOTE
 
 _RUN_ID = "run_id"
 """The store's note by which a learner elsewhere knows a run."""
@@ -42,6 +42,8 @@ class Elsewhere:
             if id is None:
                 id = uuid.uuid4().hex
                 store.set_meta(_RUN_ID, id)
+            if self.group:
+                store.set_meta(GROUP_NOTE, self.group)
         return Whose(run, id, self.group)
 
     def link(self, whose: Whose) -> RemoteLearnerLink:
@@ -76,7 +78,7 @@ def serve(bind: str, keys: Path | None, runs: Path, on: Asked) -> None:
     chosen = device(on)
     security = None if keys is None else ServerSecurity(keys)
     with Interruption() as interruption:
-        host = LearnerHost(bind, security, runs.absolute(), partial(command, on=chosen))
+        host = LearnerHost(bind, security, runs.absolute(), lambda run: [*command(run, chosen), "apart"])
         try:
             best, *others = reachable(host.address)
             also = f" (or {' or '.join(others)})" if others else ""

@@ -1,6 +1,7 @@
 """The learner of a live session, in a process of its own: reads the run's store, learns, answers.
 
-It is niced, has one thread and never touches the arm. All that it wants written it sends to the session.
+It has one thread and never touches the arm; on the arm's machine it is niced. All that it wants written it
+sends to the session.
 Killed at any moment, it goes on from the store and its newest checkpoint when it is started anew.
 """
 
@@ -333,9 +334,12 @@ def _deliver(line: Client[lm.ToLearner]) -> None:
 
 
 def main() -> int:
-    """`python -m robot_rlhf.commands.live_learner RUN [DEVICE]`, started by a live session."""
+    """`python -m robot_rlhf.commands.live_learner RUN [cuda] [apart]`, started by a live session, or for one
+    apart from it, where there is no arm that would have to wait."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the session's to handle; it tells us
-    os.nice(NICENESS)
+    device: Device = "cuda" if "cuda" in sys.argv[2:] else "cpu"
+    if "apart" not in sys.argv[2:]:
+        os.nice(NICENESS)
     path, address, token = Path(sys.argv[1]), os.environ[ADDRESS], os.environ[TOKEN]
     line: Client[lm.ToLearner] = Client(
         address, lm.ToLearner, security=None, max_bytes=MAX_BYTES, max_send_bytes=MAX_BYTES, hwm=1000
@@ -344,7 +348,6 @@ def main() -> int:
         config = read_config(path)
         torch.set_num_threads(config.threads)
         with Store.open_readonly(path / DATABASE) as store:
-            device: Device = "cuda" if sys.argv[2:] == ["cuda"] else "cpu"
             learner = LiveLearner(RunFolder(path, config, store), line, token, device)
             try:
                 learner.run()

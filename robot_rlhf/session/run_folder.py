@@ -20,6 +20,9 @@ from sim.arms.model import make_arm
 CONFIG, DATABASE, CHECKPOINTS, ARM = "config.toml", "run.db", "checkpoints", "arm.json"
 BEGINNING = ".beginning"
 """Lies in a folder until all that makes it a run is there: first in, last out."""
+GROUP = "group"
+"""The store's note of the group of arms that the run is learned together with: its log and its summary are of
+all of them."""
 _KEPT = 2  # checkpoints
 
 

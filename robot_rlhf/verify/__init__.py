@@ -10,7 +10,7 @@ from pathlib import Path
 from robot_rlhf.feedback import store_file
 from robot_rlhf.feedback.store_file import StoreError, sqlite_errors
 from robot_rlhf.session.config import RunConfig
-from robot_rlhf.session.run_folder import ARM, CONFIG, DATABASE, RunError, read_arm, read_config
+from robot_rlhf.session.run_folder import ARM, CONFIG, DATABASE, GROUP, RunError, read_arm, read_config
 from robot_rlhf.verify import checkpoints, database, episodes, feedback, logs
 from robot_rlhf.verify.finding import Finding, capped
 
@@ -49,6 +49,7 @@ def _contents(run: Path, connection: sqlite3.Connection, config: RunConfig | Non
     path = run / DATABASE
     steps = episodes.steps_by_episode(connection)
     cameras = () if config is None else config.camera_names
+    is_alone = not connection.execute("SELECT 1 FROM meta WHERE key = ?", (GROUP,)).fetchall()
     checks: list[Callable[[], Iterable[Finding]]] = [
         lambda: database.notes(connection, config),
         lambda: episodes.episodes(connection),
@@ -61,8 +62,8 @@ def _contents(run: Path, connection: sqlite3.Connection, config: RunConfig | Non
         lambda: database.operator_time(connection, steps),
         lambda: database.checkpoint_index(connection),
         lambda: checkpoints.checkpoints(run, connection, config),
-        lambda: logs.metric_lines(run, steps),
-        lambda: logs.last_word(run, connection, config),
+        lambda: logs.metric_lines(run, steps if is_alone else None),
+        lambda: logs.last_word(run, connection if is_alone else None, config),
     ]
     for check in checks:
         yield from _guarded(path, check)

@@ -18,8 +18,9 @@ from robot_rlhf.verify.finding import Finding
 _LONGEST_LINE = 1 << 20
 
 
-def metric_lines(run: Path, steps: dict[int, int]) -> Iterator[Finding]:
-    """That every line is an event of the log, and of an episode that is stored."""
+def metric_lines(run: Path, steps: dict[int, int] | None) -> Iterator[Finding]:
+    """That every line is an event of the log, and of an episode that is stored; without `steps` the log is of
+    more runs than this one."""
     path = run / metrics.NAME
     if not path.exists():
         return
@@ -38,19 +39,22 @@ def metric_lines(run: Path, steps: dict[int, int]) -> Iterator[Finding]:
             except (msgspec.DecodeError, ValueError) as error:
                 yield Finding(metrics.NAME, f"{where} is no event of this log: {error}")
                 continue
-            if isinstance(event, EpisodeEnded) and event.episode not in steps:
+            if steps is not None and isinstance(event, EpisodeEnded) and event.episode not in steps:
                 yield Finding(metrics.NAME, f"{where} is of episode {event.episode}, which is not stored")
 
 
-def last_word(run: Path, connection: sqlite3.Connection, config: RunConfig | None) -> Iterator[Finding]:
+def last_word(
+    run: Path, connection: sqlite3.Connection | None, config: RunConfig | None
+) -> Iterator[Finding]:
     """That the summary speaks of this run, and of nothing that the store has not. What was said after the
-    run had ended, at `robot-rlhf label` say, is not in it."""
+    run had ended, at `robot-rlhf label` say, is not in it. Without `connection` it is of more runs than this
+    one."""
     try:
         found = summary.read_summary(run)
     except (ValueError, OSError) as error:
         yield Finding(summary.NAME, str(error))
         return
-    if found is None:
+    if found is None or connection is None:
         return
     if config is not None and (found.task, found.seed) != (config.task, config.seed):
         yield Finding(summary.NAME, f"it is of {found.task}, seed {found.seed}, and the run is not")

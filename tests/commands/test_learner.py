@@ -11,7 +11,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -21,10 +20,8 @@ from robot_rlhf.feedback.episode import Role
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.report.metrics import EpisodeEnded, read_events
 from robot_rlhf.session.run_folder import DATABASE, RunFolder, read_config
+from tests.conftest import TINY
 from tests.session.remote.machine import rows
-
-if TYPE_CHECKING:
-    from tests.conftest import FinishedRun
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT), "ROBOT_RLHF_PAIR_S": "0.2"}
@@ -83,14 +80,24 @@ class FarRun:
 
 
 @pytest.fixture(scope="module")
-def far_run(finished_run: FinishedRun, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarRun]:
+def far_run(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FarRun]:
     folder = tmp_path_factory.mktemp("far")
     serving, run = Serving(folder), folder / "run"
     serving.start()
     try:
         learner = ["--learner", serving.address, "--learner-key", str(serving.key)]
-        less = ["--schedule.demonstrations", "1", "--schedule.no-compare-with-cloning"]
-        words = (*finished_run.words, "--live", *less, "--out", str(run), *learner)
+        less = "--schedule.demonstrations 1 --schedule.final-episodes 1 --schedule.no-compare-with-cloning"
+        words = (
+            "train",
+            "--live",
+            "--task",
+            "reach",
+            *TINY.split(),
+            *less.split(),
+            "--out",
+            str(run),
+            *learner,
+        )
         session = subprocess.Popen(
             [sys.executable, "-m", "robot_rlhf.cli", *words, "--json"],
             env=ENVIRONMENT,
@@ -159,8 +166,8 @@ def test_the_log_has_every_episode_once(far_run: FarRun) -> None:
 
 
 def test_what_reads_a_run_reads_this_one(far_run: FarRun, capsys: pytest.CaptureFixture[str]) -> None:
-    assert cli.main(["evaluate", str(far_run.folder), "--episodes", "1", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["episodes"] == 1
+    assert cli.main(["verify", str(far_run.folder), "--json"]) == 0  # rows, checkpoints, logs, summary
+    assert json.loads(capsys.readouterr().out)["findings"] == []
 
 
 def test_ctrl_c_ends_it(far_run: FarRun) -> None:

@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 from robot_rlhf import cli
 from robot_rlhf.feedback.store import Store
 from robot_rlhf.feedback.types import Evaluation, Outcome, Preference, Segment, Undo
-from robot_rlhf.session.run_folder import RunError, RunFolder
+from robot_rlhf.session.run_folder import GROUP, RunError, RunFolder
 from robot_rlhf.verify import Finding, verify
 from robot_rlhf.verify.finding import capped
 
@@ -237,6 +237,20 @@ def test_an_older_checkpoint_is_not_needed_where_the_newest_is_there(run_copy: P
     older.unlink()
     (only,) = verify(run_copy)
     assert only.where.endswith(older.name) and only.harmless
+
+
+def test_log_and_summary_of_an_arm_of_a_group_are_of_all_its_arms(run_copy: Path) -> None:
+    log = run_copy / "metrics.jsonl"
+    ended = next(line for line in log.read_text().splitlines() if '"event":"episode"' in line)
+    shared = json.dumps(json.loads(ended) | {"episode": 1025})
+    written("metrics.jsonl", f"{shared}\n", more=True)(run_copy)
+    summary(environment_steps=10**6)(run_copy)
+    assert len(list(verify(run_copy))) == 2
+    with Store.open(run_copy / "run.db") as store:
+        store.set_meta(GROUP, "bench")
+    assert list(verify(run_copy)) == []
+    written("metrics.jsonl", "nonsense\n", more=True)(run_copy)
+    assert [one.where for one in verify(run_copy)] == ["metrics.jsonl"]
 
 
 def test_it_may_be_worked_on_meanwhile(run_copy: Path) -> None:
