@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-from rich.console import Console as Terminal
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -17,12 +14,13 @@ from robot_rlhf import __version__
 from robot_rlhf.commands.arguments import Export
 from robot_rlhf.commands.extras import need
 from robot_rlhf.commands.pictures import images_of
+from robot_rlhf.commands.telling import progress
 from robot_rlhf.data import stream
 from robot_rlhf.data.folders import refuse_taken
 from robot_rlhf.data.stream import NO_REWARD, Reward, RewardFacts
 from robot_rlhf.feedback.episode import Episode, Float32
 from robot_rlhf.feedback.store import Store
-from robot_rlhf.session.run_folder import DATABASE, RunFolder, read_arm, read_config
+from robot_rlhf.session.run_folder import DATABASE, RunFolder, arm_of, read_arm, read_config
 
 
 class Exported(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,12 +49,12 @@ def export(asked: Export) -> Exported:
     what is not in order; then nothing is left behind."""
     refuse_taken(asked.out)
     write = writer(asked.format)
-    config, arm = read_config(asked.run), read_arm(asked.run)
+    config = read_config(asked.run)
     chosen = stream.plan(
         asked.run,
         control_hz=config.control_hz,
-        robot=config.arm if arm is None else arm.name,
-        simulated=arm is None,
+        robot=arm_of(asked.run, config).name,
+        simulated=read_arm(asked.run) is None,
         software=f"robot-rlhf {__version__}",
         which=asked.episodes,
         reward=learned_reward(asked.run),
@@ -137,13 +135,3 @@ def learned_reward(run: Path) -> Reward:
 
     name = path.relative_to(run).as_posix()
     return Reward(RewardFacts(model.version, name, stream.digest(path)), score)
-
-
-@contextlib.contextmanager
-def progress(what: str, total: int | None) -> Iterator[Callable[[], None]]:
-    """A bar on the terminal that grows by one with each call of what is handed out."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    terminal = Terminal(stderr=True)
-    with Progress(*columns, console=terminal, transient=True, disable=not terminal.is_terminal) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda: bar.advance(task)

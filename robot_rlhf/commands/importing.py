@@ -12,9 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 from robot_rlhf.commands.arguments import Import
-from robot_rlhf.commands.export import progress
 from robot_rlhf.commands.extras import missing
 from robot_rlhf.commands.settings import overlaid
+from robot_rlhf.commands.telling import progress
 from robot_rlhf.data import foreign
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.folders import new_folder, refuse_taken

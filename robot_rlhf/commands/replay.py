@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
-from rich.console import Console as Terminal
-from rich.progress import track
 
 from hardware.appearance import View
 from hardware.robot import RobotSpec
 from robot_rlhf.commands.arguments import Replay
 from robot_rlhf.commands.display import has_display
 from robot_rlhf.commands.extras import need
+from robot_rlhf.commands.telling import progress
 from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.store import Store
@@ -91,13 +90,17 @@ def _film(run: Path, episode: Episode, hz: float, view: Viewpoint, arm: RobotSpe
     if arm.looks not in ARMS:
         raise RunError(f"{run} was recorded on {arm.name}, which is not drawn for a video: leave --video out")
     video.parent.mkdir(parents=True, exist_ok=True)
-    with Camera(make_task(episode.task), _WIDTH, _HEIGHT, arm.looks) as camera:
-        write_video(video, (camera.picture(row, view) for row in _told(episode.scenes)), hz)
+    with (
+        Camera(make_task(episode.task), _WIDTH, _HEIGHT, arm.looks) as camera,
+        progress("drawing", len(episode.scenes)) as told,
+    ):
 
+        def drawn() -> Iterator[np.ndarray]:
+            for row in episode.scenes:
+                yield camera.picture(row, view)
+                told()
 
-def _told(rows: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The same, with a bar on the terminal while they are taken."""
-    yield from track(list(rows), "drawing", console=Terminal(stderr=True), transient=True)
+        write_video(video, drawn(), hz)
 
 
 def _play(run: Path, episode: Episode, hz: float, seen: Viewpoint, arm: RobotSpec) -> None:

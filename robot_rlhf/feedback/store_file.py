@@ -184,12 +184,21 @@ def _inspect(path: Path, pages: bool = True) -> bool:
         raise StoreError(f"{path} does not exist: name the folder of a run that has begun")
     if not os.access(path, os.R_OK):
         raise StoreError(f"{path} may not be read: check its permissions")
-    with sqlite_errors(path), contextlib.closing(connect(path, "mode=ro&immutable=1")) as connection:
-        _check_version(connection, path)
-        if not pages or not _log_is_empty(path):  # pages may be half-way from the log to the file
-            return False
-        _check_pages(connection, path)
-        return True
+    with sqlite_errors(path):
+        try:
+            with contextlib.closing(connect(path, "mode=ro&immutable=1")) as connection:
+                _check_version(connection, path)
+                if not pages or not _log_is_empty(path):  # pages may be half-way from the log to the file
+                    return False
+                _check_pages(connection, path)
+                return True
+        except sqlite3.DatabaseError:
+            if _log_is_empty(path):
+                raise
+        # Half-way is where a full disk leaves it, too: shorter than it says, and whole with the log alone.
+        with contextlib.closing(connect(path, "mode=ro")) as connection:
+            _check_version(connection, path)
+    return False
 
 
 def version_of(connection: sqlite3.Connection) -> int:

@@ -16,7 +16,7 @@ import pytest
 
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.store import Store
-from robot_rlhf.feedback.store_file import DiskError
+from robot_rlhf.feedback.store_file import DiskError, StoreError
 from robot_rlhf.feedback.types import Outcome
 
 Maker = Callable[..., Episode]
@@ -145,6 +145,29 @@ def test_a_log_cut_anywhere_gives_what_was_committed_up_to_there(path: Path, tmp
     assert min(lengths) == 0
     assert max(lengths) == 40
     assert len(set(lengths)) > 10
+
+
+def test_a_file_that_found_no_room_for_its_log_is_whole_with_it(
+    path: Path, tmp_path: Path, make_episode: Maker
+) -> None:
+    """What a disk that is full leaves when the log is taken in: pages of the file are new, and those that it
+    was to grow by are not there, though it says so."""
+    with Store.open(path) as store:
+        before = path.stat().st_size
+        for number in range(5):
+            store.add_episode(make_episode(number))
+            store.add_feedback(mark(number))
+        killed = shutil.copytree(path.parent, tmp_path / "killed")
+    taken_in = path.read_bytes()
+    assert len(taken_in) > before
+    (killed / "run.db").write_bytes(taken_in[:before])
+    for opened in (Store.open_untouched, Store.open_readonly, Store.open):
+        with opened(killed / "run.db") as store:
+            assert store.all_events() == [mark(number) for number in range(5)]
+            assert list(store.episode_steps()) == list(range(5))
+    (killed / "run.db").write_bytes(taken_in[:before])  # and without it, it is not
+    with pytest.raises(StoreError, match="damaged"):
+        Store.open(killed / "run.db")
 
 
 def test_a_clock_that_jumps_back_changes_no_order(store: Store) -> None:
