@@ -57,7 +57,7 @@ def goes_on(env: TaskEnv, actor: Actor, obs: Float32) -> tuple[bool, bool]:
     actor.reset()
     closed_empty = over = success = False
     while not over:
-        obs, _, terminated, truncated, info = env.step(actor.act(obs))
+        obs, _, terminated, truncated, info = env.step(actor.act(obs, env.pictures))
         over, success = terminated or truncated, bool(info["is_success"])
         scene = env.scene
         closed_empty |= bool(scene.gripper_target < 0.5 and scene.gripper < _EMPTY)

@@ -97,6 +97,7 @@ class LiveEpisode:
         if self._acting is not None and snapshot is not self.snapshot:
             self.snapshot, self._packed = snapshot, packed
             self._acting.swap(snapshot)
+            self._seen = self._observed()  # by its own eyes
 
     @property
     def pictures(self) -> Mapping[str, Sequence[bytes]]:
