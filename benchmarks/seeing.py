@@ -85,9 +85,8 @@ def main(asked: Asked) -> None:
     config = replace(plain, seed=asked.seed, cameras=",".join(asked.cameras), camera_px=asked.pixels)
     episodes, frames = demonstrations(config, max(asked.demonstrations) + asked.held_out)
     held_out = episodes[-asked.held_out :]
-    print(
-        "| demonstrations | fitted in, processor | to them | others | others, last 0.8 s |\n|---|---|---|---|---|"
-    )
+    print("| demonstrations | fitted in, processor | to them | others | others, last 0.8 s |")
+    print("|---|---|---|---|---|")
     for count in asked.demonstrations:
         shown = episodes[:count]
         sizes = shown[0].obs.shape[1], shown[0].action.shape[1]

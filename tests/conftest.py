@@ -117,7 +117,7 @@ def seeing_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from robot_rlhf.commands.train import train
     from robot_rlhf.session.run_folder import RunFolder
 
-    command = parse(["train", "--task", "reach", "--seed", "3", *_TINY.split(), *_SEEING.split()])
+    command = parse(["train", "--task", "reach", "--seed", "3", *TINY.split(), *_SEEING.split()])
     assert isinstance(command, Train)
     folder = tmp_path_factory.mktemp("runs") / "seeing"
     with contextlib.closing(RunFolder.create(folder, command.settings)) as run:
