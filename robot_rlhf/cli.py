@@ -208,10 +208,8 @@ def _train(command: Train) -> Summary | None:
         try_arm(settings.task, settings.robot, settings.perception, command.wire.robot_key)
     run = RunFolder.open(out) if resumes else RunFolder.create(out, command.settings)
     with contextlib.closing(run):
-        begins, where = (
-            "going on with" if resumes else "beginning",
-            "" if on == "cpu" else f", learning on {on}",
-        )
+        begins = "going on with" if resumes else "beginning"
+        where = "" if on == "cpu" else f", learning on {on}"
         say(f"{begins} {out}: {settings.task}, seed {settings.seed}{where}")
         if wire is None:
             from robot_rlhf.commands.train import train
