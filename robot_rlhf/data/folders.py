@@ -37,7 +37,8 @@ def new_folder(target: Path) -> Iterator[Path]:
             for folder in made:
                 folder.rmdir()
         if isinstance(error, OSError) and error.errno is not None:
-            raise DataError(f"cannot write to {target}: {error.strerror or error}") from error
+            why = os.strerror(error.errno)  # HDF5's own text is a paragraph
+            raise DataError(f"cannot write to {target}: {why}") from error
         raise
 
 
