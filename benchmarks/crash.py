@@ -1,6 +1,6 @@
 """Kill the system at random moments, and see that nothing that was acknowledged is lost or there twice.
 
-    python benchmarks/crash.py --kills 200 --seed 0 --json crash.json
+    python -m benchmarks.crash --kills 200 --seed 0 --json crash.json
 
 SIGKILL goes to: a lockstep run; of a live session the session, its learner or both; of one on a served arm
 the host, the session or all; of one that is learned from elsewhere `learner serve`, the process that learns,

@@ -1,4 +1,4 @@
-"""The short form of `python benchmarks/crash.py --kills 200`: a few seeded kills, nothing lost or doubled."""
+"""The short form of `python -m benchmarks.crash --kills 200`: a few seeded kills, nothing lost or doubled."""
 
 from __future__ import annotations
 
