@@ -238,8 +238,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
     at = " | ".join(f"by {point} s" for point in SHOWN_S)
     lines = [
         f"| task | mode | seeds | area (95%) | {at} | end: success (95%) | active s | attended s | wall s "
-        "| steps of a success |",
-        "|---|---|---|---|" + "---|" * len(SHOWN_S) + "---|---|---|---|---|",
+        "| steps of a success | code |",
+        "|---|---|---|---|" + "---|" * len(SHOWN_S) + "---|---|---|---|---|---|",
     ]
     for (task, mode), seeds in grouped(rows).items():
         curves = [curve(own) for own in seeds.values()]
@@ -255,7 +255,8 @@ def table(rows: Sequence[dict[str, Any]]) -> str:
         ]
         shown = [f"{np.mean([height(steps, point) for steps in curves]):.2f}" for point in SHOWN_S]
         line = [task, mode, str(len(seeds)), f"{np.mean(areas):.3f} ({low:.3f} to {high:.3f})", *shown]
-        line += [f"{successes / trials:.3f} ({least:.3f} to {most:.3f})", *medians]
+        code = ", ".join(sorted({end["commit"] for end in ends}))
+        line += [f"{successes / trials:.3f} ({least:.3f} to {most:.3f})", *medians, code]
         lines.append(f"| {' | '.join(line)} |")
     return "\n".join(lines)
 

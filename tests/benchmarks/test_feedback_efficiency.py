@@ -25,6 +25,7 @@ from sim.task import TASKS
 def row(seconds: float, success: float, final: bool = False, seed: int = 0) -> dict[str, Any]:
     return {
         "key": f"reach:fused:{seed}",
+        "commit": f"abc{seed}",
         "task": "reach",
         "mode": "fused",
         "seed": seed,
@@ -69,6 +70,7 @@ def test_a_table_pools_the_ends_of_all_seeds() -> None:
     line = table(rows).splitlines()[-1]
     assert line.startswith("| reach | fused | 2 |")
     assert "0.900 (0.851 to 0.934)" in line
+    assert line.endswith("| abc0, abc1 |")
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -79,7 +81,7 @@ def test_every_cell_is_a_command_line_that_makes_sense(mode: str, tmp_path: Path
     assert command.settings.schedule.operator_seconds == 120.0
 
 
-def test_cells_have_names_of_their_own_and_three_tasks() -> None:
+def test_cells_have_names_of_their_own_and_every_task() -> None:
     cells = all_cells(quick=False, seeds=2, other_seeds=1)
     assert len({cell.name for cell in cells}) == len(cells)
     assert {cell.task for cell in cells} == set(TASKS)
