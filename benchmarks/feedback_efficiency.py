@@ -73,6 +73,7 @@ MODES: dict[str, list[str]] = {
     "task_reward": ["--reward", "task"],
     "noisy": ["--simulated.kind", "noisy"],
     "shuffled": ["--labels", "shuffled"],
+    "presses_always": ["--schedule.no-weigh-presses"],
     **{f"no_{kind}": without(kind) for kind in KINDS},
 }
 HEADLINE = ("fused", "bc", "hg_dagger", "hil_serl", "preferences", "demonstrations", "task_reward")
@@ -137,7 +138,12 @@ def all_cells(quick: bool, seeds: int, other_seeds: int) -> list[Cell]:
                 budgets = BUDGETS_S if mode == "demonstrations" else (POINTS_S[-1],)
                 cells += [Cell(task, mode, seed, budget) for budget in budgets]
     ablations = [mode for mode in MODES if mode not in HEADLINE]
-    return cells + [Cell("pick_cube", mode, seed) for seed in range(other_seeds) for mode in ablations]
+    return cells + [
+        Cell(task, mode, seed)
+        for task in ("pick_cube", "push")
+        for seed in range(other_seeds)
+        for mode in ablations
+    ]
 
 
 def code_version() -> str:
