@@ -1,8 +1,8 @@
 """Gradient updates of SAC a second: ours, Stable-Baselines3's (PyTorch) and sbx's (JAX), interleaved.
 
 One update is critics, actor, temperature and targets, on a batch of 256 from a replay of 10,000 transitions
-with 24 numbers of state and 4 of action, two critics, two layers of 256. Everybody has the same networks,
-with LayerNorm after every layer; Stable-Baselines3 has no switch for it, so it is put into what builds its
+with 24 numbers of state and 4 of action, two critics, two layers of 256. Everybody has LayerNorm after every
+layer, sbx in the critics alone; Stable-Baselines3 has no switch for it, so it is put into what builds its
 networks. Beside that the peers as they come, without it, and how fast the machine multiplies matrices: which
 share of its time an update would take at that rate, the floor below which no implementation gets.
 
