@@ -31,9 +31,9 @@ class EncoderConfig:
     """Pictures are shifted at random by up to so many pixels while it is fitted."""
     state_noise: float = 0.05
     """Noise on the arm's state while it is fitted, in its standard deviations."""
-    anew_at: int = 6
+    anew_at: int = 0
     """Episodes that the policy has driven from which it is fitted anew, to takeovers and successes too, and
-    all that learns behind it with it; 0: never."""
+    all that learns behind it with it; 0: never, since it has done harm so far (docs/measurements.md)."""
     anew_growth: float = 2.0
     """It is fitted anew again with every so many times as many."""
 
