@@ -236,12 +236,12 @@ def test_stop_at_the_console_stops_the_host_until_it_is_cleared_and_taken(
     room.until(lambda: ann.link.stops_arm)
     ann.link.stop()  # goes to the host itself, and to the session, which stops it too
     room.until(lambda: served.host.guard.stops == 2 and ann.now.phase is Phase.STOPPED)
-    assert served.host.guard.safety is Safety.STOPPED
 
     def is_cleared() -> bool:
-        if served.host.guard.safety is Safety.STOPPED:  # who has not heard of the second stop clears none
+        safety = served.host.guard.safety
+        if safety is Safety.STOPPED:  # who has not heard of the second stop clears none
             assert room.wish(ann, Wish.CLEAR) == ""
-        return served.host.guard.safety is Safety.DISARMED
+        return safety is Safety.DISARMED
 
     room.until(is_cleared)
     room.until(lambda: ann.now.phase is Phase.HOLD)
