@@ -126,7 +126,7 @@ def compared(run: Path, peer: Path, pairs: int, starts: int, seed: int) -> list[
     from robot_rlhf.feedback.episode import Role
     from robot_rlhf.feedback.store import Store
     from robot_rlhf.feedback.types import Outcome
-    from robot_rlhf.learning.cloning import moving_steps
+    from robot_rlhf.learning.strides import strides
     from robot_rlhf.session.evaluation import Actor, evaluate
     from robot_rlhf.session.learner import Driving, make_clone
     from robot_rlhf.session.run_folder import DATABASE, read_config
@@ -139,10 +139,10 @@ def compared(run: Path, peer: Path, pairs: int, starts: int, seed: int) -> list[
         marks = {one.episode: one.success for one in store.feedback() if isinstance(one, Outcome)}
         utility = {id: truth.task_reward for id, truth in store.truth().items()}
     shown = [one for one in episodes if one.role is Role.DEMONSTRATION and marks.get(one.id, True)]
-    kept = [moving_steps(one.action, config.clone) for one in shown]
+    driven_so = [strides(one.action, config.clone) for one in shown]
     data: Arrays = {
-        "obs": np.concatenate([one.obs[:-1][rows] for one, rows in zip(shown, kept, strict=True)]),
-        "action": np.concatenate([one.action[rows] for one, rows in zip(shown, kept, strict=True)]),
+        "obs": np.concatenate([one.obs[first] for one, (first, _) in zip(shown, driven_so, strict=True)]),
+        "action": np.concatenate([action for _, action in driven_so]),
     }
     driven = [one for one in episodes if one.role is not Role.COUNTERFACTUAL]
     asked = _Pairs(driven, utility, config, pairs, seed)

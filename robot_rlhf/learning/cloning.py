@@ -12,14 +12,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from robot_rlhf.feedback.episode import Episode, Float32, Role
+from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.learning.adam import FusedAdam, descend
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
 from robot_rlhf.learning.state import Tensors, check_fits, copied_array, module_state
+from robot_rlhf.learning.strides import operator_runs, strides
 
-_GRIPPER = 3  # where an action has it: the velocity before it, behind it how the hand turns, if it does
 _MIN_EPISODES_TO_HOLD_OUT = 5
 
 
@@ -73,36 +73,6 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(normalised obs, action, valid), as in _Examples -> scalar."""
 
 
-def moving_steps(action: Float32, config: CloneConfig) -> NDArray[np.bool_]:
-    """(T, m) consecutive actions -> (T,) False where the operator paused.
-
-    A pause is a step slower than `idle_speed` of full speed, turning included, whose gripper command has the
-    same sign as the step before, unless the gripper's last change is at most `idle_keep_steps` back: waiting
-    for the fingers is part of the task.
-    """
-    motion = np.concatenate([action[:, :_GRIPPER], action[:, _GRIPPER + 1 :]], axis=1)
-    still = np.linalg.norm(motion, axis=1) <= config.idle_speed
-    changed = gripper_changes(action)
-    steps = np.arange(len(action))
-    last_change = np.maximum.accumulate(np.where(changed, steps, -config.idle_keep_steps - 1))
-    settled: NDArray[np.bool_] = steps - last_change > config.idle_keep_steps
-    return ~(still & settled)
-
-
-def gripper_changes(action: Float32) -> NDArray[np.bool_]:
-    """(T, m) consecutive actions -> (T,) True where the gripper is told something else than before."""
-    gripper = np.sign(action[:, _GRIPPER : _GRIPPER + 1])
-    changed = np.zeros(len(action), np.bool_)
-    changed[1:] = (gripper[1:] != gripper[:-1]).any(axis=1)
-    return changed
-
-
-def operator_runs(episode: Episode) -> list[slice]:
-    """The uninterrupted stretches of an episode that the operator drove, in order."""
-    edges = np.flatnonzero(np.diff(episode.operator_steps.astype(np.int8), prepend=0, append=0))
-    return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
-
-
 def _examples(episodes: Iterable[Episode], chunk: int, config: CloneConfig) -> _Examples:
     obs, action, valid, ids, shown = [], [], [], [], []
     for episode in episodes:
@@ -110,8 +80,7 @@ def _examples(episodes: Iterable[Episode], chunk: int, config: CloneConfig) -> _
             continue
         for run in operator_runs(episode):
             executed = episode.action[run]
-            kept = moving_steps(executed, config) if config.drop_idle else np.ones(len(executed), np.bool_)
-            executed = executed[kept]
+            kept, executed = strides(executed, config)
             ahead = np.arange(len(executed))[:, None] + np.arange(chunk)
             obs.append(episode.obs[run][kept])
             action.append(executed[np.minimum(ahead, max(len(executed) - 1, 0))])

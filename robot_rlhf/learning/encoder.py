@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32
-from robot_rlhf.learning.cloning import gripper_changes, operator_runs
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.sight import EYE, FINE, HEAD, LIKELY, PATCH, PLACE, PREFIX, SHARPNESS, looked_at
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
+from robot_rlhf.learning.strides import gripper_changes, operator_runs
 from sim.jpeg import Picture, decode
 
 Seen = Callable[[int, str], Sequence[bytes]]

@@ -130,12 +130,11 @@ class CloneConfig:
     """Gradient steps between two looks at the held-out error."""
     patience: int = 20
     """Looks without a better held-out error after which fitting stops."""
-    drop_idle: bool = True
-    """Leave out steps in which the operator paused."""
-    idle_speed: float = 0.03
-    """Largest executed speed, as a share of the full one, that counts as a pause."""
+    stride: float = 0.4
+    """Small moves are joined until together they go as far as one step at this share of full speed, so that
+    the clone does at once what a careful hand does in many; 0: every step as it was."""
     idle_keep_steps: int = 6
-    """Steps kept after the gripper's command changed sign, however still: fingers take time to close."""
+    """Steps that stay as they were after the gripper's command changed sign: fingers take time to close."""
     chunk: int = 12
     """Actions that are predicted at once."""
     replan_every: int = 4
@@ -154,8 +153,9 @@ class CloneConfig:
         for name in counts:
             _require(getattr(self, name) >= 1, self, name, "at least 1")
         _require(0.0 < self.learning_rate < float("inf"), self, "learning_rate", "positive and finite")
-        for name in ("obs_noise", "weight_decay", "idle_speed", "idle_keep_steps"):
+        for name in ("obs_noise", "weight_decay", "idle_keep_steps"):
             _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
+        _require(0.0 <= self.stride <= 1.0, self, "stride", "from 0 to 1")
         _require(0.0 <= self.heldout_fraction < 1.0, self, "heldout_fraction", "from 0 to below 1")
         _require(1 <= self.replan_every <= self.chunk, self, "replan_every", f"from 1 to {self.chunk}")
         _require(self.anew_at >= 0, self, "anew_at", "not negative")

@@ -25,13 +25,14 @@ from robot_rlhf.feedback.types import (
 )
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
-from robot_rlhf.learning.cloning import ChunkedClone, moving_steps
+from robot_rlhf.learning.cloning import ChunkedClone
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.encoder import Encoder, Seen
 from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
 from robot_rlhf.learning.snapshot import Snapshot
+from robot_rlhf.learning.strides import moving_steps
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.seeds import Purpose, generator, seed_of

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import difflib
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ GROUP = "group"
 """The store's note of the group of arms that the run is learned together with: its log and its summary are of
 all of them."""
 _KEPT = 2  # checkpoints
+_RETIRED = ("clone.drop_idle", "clone.idle_speed")
+"""What the config of a run may still name, that an older version made: nothing is set by it any more."""
 
 
 class RunError(Exception):
@@ -153,7 +156,7 @@ def read_config(path: Path) -> RunConfig:
     if not file.is_file() or not (path / DATABASE).is_file():
         missing = CONFIG if not file.is_file() else DATABASE
         raise RunError(f"{path} is not a run folder: it has no {missing}")
-    return load_config(file)
+    return _load(file, _RETIRED)
 
 
 def arm_of(path: Path, config: RunConfig) -> RobotSpec:
@@ -167,19 +170,24 @@ def arm_of(path: Path, config: RunConfig) -> RobotSpec:
 
 def load_config(file: Path) -> RunConfig:
     """A run's config from a TOML file; RunError names an unknown key and the nearest valid one."""
+    return _load(file, ())
+
+
+def _load(file: Path, retired: Sequence[str]) -> RunConfig:
     try:
-        return config_from(file.read_bytes(), str(file))
+        return config_from(file.read_bytes(), str(file), retired)
     except OSError as error:
         raise RunError(f"cannot read {file}: {error.strerror or error}") from error
 
 
-def config_from(text: bytes, where: str) -> RunConfig:
-    """A run's config from TOML; RunError, which says `where` it was found, as `load_config`."""
+def config_from(text: bytes, where: str, retired: Sequence[str] = ()) -> RunConfig:
+    """A run's config from TOML; RunError, which says `where` it was found, as `load_config`. Keys in
+    `retired` say nothing."""
     try:
         raw = msgspec.toml.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise RunError(f"{where} is not valid TOML: {error}") from error
-    _refuse_unknown(raw, RunConfig, where, "")
+    _refuse_unknown(raw, RunConfig, where, "", retired)
     try:
         config: RunConfig = msgspec.convert(raw, RunConfig, strict=False)
     except (msgspec.ValidationError, ValueError) as error:
@@ -187,16 +195,18 @@ def config_from(text: bytes, where: str) -> RunConfig:
     return config
 
 
-def _refuse_unknown(raw: dict[str, Any], kind: Any, where: str, prefix: str) -> None:
+def _refuse_unknown(raw: dict[str, Any], kind: Any, where: str, prefix: str, retired: Sequence[str]) -> None:
     fields = {item.name: item for item in dataclasses.fields(kind)}
     for key, value in raw.items():
+        if f"{prefix}{key}" in retired:
+            continue
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f", did you mean {prefix}{near[0]}?" if near else f" (valid: {', '.join(fields)})"
             raise RunError(f"{where}: unknown key {prefix}{key}{hint}")
         nested: Any = fields[key].default_factory
         if isinstance(value, dict) and dataclasses.is_dataclass(nested):
-            _refuse_unknown(value, nested, where, f"{prefix}{key}.")
+            _refuse_unknown(value, nested, where, f"{prefix}{key}.", retired)
 
 
 def to_toml(config: Any) -> str:

@@ -12,11 +12,18 @@ from numpy.typing import NDArray
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import Driver
 from robot_rlhf.learning.checkpoint import CheckpointError
-from robot_rlhf.learning.cloning import ChunkedClone, CloneReport, moving_steps, operator_runs
+from robot_rlhf.learning.cloning import ChunkedClone, CloneReport
 from robot_rlhf.learning.policy_config import CloneConfig
 
 SMALL = CloneConfig(
-    obs_noise=0.0, hidden=32, steps=400, batch_size=64, learning_rate=3e-3, chunk=4, replan_every=4
+    stride=0.0,
+    obs_noise=0.0,
+    hidden=32,
+    steps=400,
+    batch_size=64,
+    learning_rate=3e-3,
+    chunk=4,
+    replan_every=4,
 )
 STEPS = 20
 
@@ -47,13 +54,6 @@ def fitted(episodes: list[Episode], config: CloneConfig = SMALL) -> tuple[Chunke
     return clone, clone.fit(episodes, rng())
 
 
-def test_who_turns_the_hand_does_not_pause() -> None:
-    action = np.zeros((6, 5), np.float32)
-    action[:, 3] = 1.0
-    action[3, 4] = 0.5
-    assert moving_steps(action, SMALL).tolist() == [False, False, False, True, False, False]
-
-
 def test_the_clone_does_what_the_operator_did() -> None:
     clone, _ = fitted(demos())
     for x in (-0.7, 0.0, 0.7):
@@ -69,9 +69,7 @@ def test_noise_on_the_observations_smooths_what_is_learned() -> None:
         plain.action[:] = np.sign(plain.obs[:-1, :1])
         episodes.append(plain)
     near = np.array([0.1, 0.0], np.float32)
-    sharp, blurred = (
-        fitted(episodes, replace(SMALL, obs_noise=std, drop_idle=False))[0].act(near)[0] for std in (0.0, 1.0)
-    )
+    sharp, blurred = (fitted(episodes, replace(SMALL, obs_noise=std))[0].act(near)[0] for std in (0.0, 1.0))
     assert blurred < sharp - 0.2
 
 
@@ -98,7 +96,7 @@ def test_the_members_differ_and_their_mean_acts() -> None:
 
 
 def test_episodes_are_held_out_whole_and_only_when_there_are_enough() -> None:
-    short = replace(SMALL, steps=20, drop_idle=False)
+    short = replace(SMALL, steps=20)
     _, many = fitted(demos(10), replace(short, heldout_fraction=0.2))
     assert (many.examples, many.heldout_examples) == (10 * STEPS, 2 * STEPS)
     assert many.heldout_error is not None
@@ -122,7 +120,6 @@ def test_fitting_stops_early_when_the_held_out_error_rises() -> None:
 
 def test_only_the_operators_steps_are_cloned() -> None:
     takeover = demo(3, Role.ONLINE, [0] * 5 + [1] * 4 + [0] * 5 + [1] * 6)
-    assert operator_runs(takeover) == [slice(5, 9), slice(14, 20)]
     assert fitted([takeover], replace(SMALL, steps=1))[1].examples == 10
 
 
@@ -132,20 +129,6 @@ def test_only_the_operators_steps_are_cloned() -> None:
 def test_nothing_to_clone_is_said(episodes: list[Episode]) -> None:
     with pytest.raises(ValueError, match="nothing to clone"):
         ChunkedClone(2, 4, SMALL, 0).fit(episodes, rng())
-
-
-def test_pauses_are_dropped_but_not_the_wait_for_the_gripper() -> None:
-    action = np.zeros((12, 4), np.float32)
-    action[:, 3] = 1.0
-    action[:2, 0] = 0.5  # moves, then pauses, then closes the gripper and waits
-    action[5:, 3] = -1.0
-    kept = moving_steps(action, replace(SMALL, idle_keep_steps=3))
-    assert kept.tolist() == [True] * 2 + [False] * 3 + [True] * 4 + [False] * 3
-
-
-def test_a_policy_without_a_gripper_pauses_too() -> None:
-    action = np.array([[0.5, 0, 0], [0.01, 0, 0], [0, -0.5, 0]], np.float32)
-    assert moving_steps(action, SMALL).tolist() == [True, False, True]
 
 
 class Scripted(ChunkedClone):
@@ -190,7 +173,7 @@ def test_the_clone_foresees_the_next_actions() -> None:
         plain.action[:] = 0.0
         plain.action[:, 0] = 0.9 * np.sin(3 * plain.obs[:-1, 0])
         episodes.append(plain)
-    policy = ChunkedClone(2, 4, replace(SMALL, drop_idle=False), 0)
+    policy = ChunkedClone(2, 4, replace(SMALL), 0)
     policy.fit(episodes, rng())
     source = episodes[0]
     ahead = [float(policy.act(source.obs[8])[0]) for _ in range(4)]  # the same observation, four steps on
@@ -223,7 +206,7 @@ def test_a_setting_out_of_range_is_named(field: str, value: float) -> None:
 
 
 def test_what_is_held_out_is_demonstrations_and_the_same_whatever_was_taken_over() -> None:
-    config = replace(SMALL, steps=1, drop_idle=False)
+    config = replace(SMALL, steps=1)
     takeovers = [demo(number, Role.ONLINE) for number in range(20, 26)]
     shown, report = fitted(demos(), config)
     both, longer = fitted([*demos(), *takeovers], config)

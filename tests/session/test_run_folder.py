@@ -126,6 +126,16 @@ def test_settings_that_are_not_in_order_get_one_line(text: str, fragments: list[
     assert [fragment for fragment in fragments if fragment not in line] == []
 
 
+def test_a_run_of_an_older_version_may_name_what_is_no_setting_any_more(tmp_path: Path) -> None:
+    """Its own config may; a file that somebody writes for a new run may not."""
+    RunFolder.create(tmp_path / "run", RunConfig(seed=3)).close()
+    file = tmp_path / "run" / CONFIG
+    file.write_text(file.read_text().replace("[clone]", "[clone]\nidle_speed = 0.03\ndrop_idle = true"))
+    assert read_config(tmp_path / "run") == RunConfig(seed=3)
+    with pytest.raises(RunError, match=r"unknown key clone\.idle_speed"):
+        load_config(file)
+
+
 def test_bytes_that_are_no_text_are_no_settings(tmp_path: Path) -> None:
     (tmp_path / CONFIG).write_bytes(b"\xff\xfe\x00s")
     with pytest.raises(RunError, match="not valid TOML"):
