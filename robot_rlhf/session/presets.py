@@ -23,6 +23,10 @@ def preset(task: str) -> RunConfig:
     if plain == "push":
         schedule, clone = ScheduleConfig(demonstrations=15), CloneConfig(anew_at=60)
         return RunConfig(task=task, schedule=schedule, clone=clone)
+    if plain == "stack":
+        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=24))
+    if plain == "peg_insert":  # whose slow moves have 2 mm to go wrong in
+        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=24), clone=CloneConfig(stride=0.2))
     return RunConfig(task=task)
 
 
