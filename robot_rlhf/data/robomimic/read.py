@@ -10,6 +10,7 @@ import numpy as np
 
 from robot_rlhf.data import hdf5
 from robot_rlhf.data.errors import DataError
+from robot_rlhf.data.files import inside
 from robot_rlhf.data.origin import known
 from robot_rlhf.data.robomimic.export import FILE, LAST_SCENE, ORIGIN, STATE
 from robot_rlhf.data.shown import Float32, Header, Message, Part, Shown
@@ -23,7 +24,7 @@ def read_robomimic(path: Path) -> Iterator[Message]:
     their names. Of a demo without next_obs the last action is left out, since nothing is known of what
     followed it. Raises DataError.
     """
-    with hdf5.open_file(path / FILE if path.is_dir() else path) as file:
+    with hdf5.open_file(inside(path, path / FILE) if path.is_dir() else path) as file:
         data = hdf5.group(file, "data")
         names = (
             [] if data is None else sorted((name for name in data if name.startswith("demo")), key=_number)
