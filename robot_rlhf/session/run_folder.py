@@ -177,7 +177,7 @@ def config_from(text: bytes, where: str) -> RunConfig:
     """A run's config from TOML; RunError, which says `where` it was found, as `load_config`."""
     try:
         raw = msgspec.toml.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{where} is not valid TOML: {error}") from error
     _refuse_unknown(raw, RunConfig, where, "")
     try:
