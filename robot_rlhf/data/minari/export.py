@@ -21,13 +21,12 @@ from minari.dataset.minari_storage import MinariStorage
 from numpy.typing import NDArray
 
 from robot_rlhf.data.folders import new_folder
+from robot_rlhf.data.hdf5 import STATE
 from robot_rlhf.data.origin import Origin
 from robot_rlhf.data.stream import Export, Images, Record
 
 NAMESPACE, ORIGIN = "robot-rlhf", "robot_rlhf"
 SCENE, INTERVENTION = "scene", "is_intervention"
-STATE = "state"
-"""The observation's key where pictures stand beside it; without them it is a plain array."""
 FILE = "main_data.hdf5"
 
 
