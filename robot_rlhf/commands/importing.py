@@ -127,6 +127,7 @@ class _Filling:
 
     def __init__(self, run: RunFolder, session: str, task: TaskFacts) -> None:
         self.count = self.steps = self.visible = self.compared = 0
+        self._next_id = 0  # the store would go through all that was said to find it
         self._run, self._session, self._task = run, session, task
         config = run.config
         wants = config.reward == "learned" and config.policy == "rl" and not missing("sim")
@@ -135,7 +136,7 @@ class _Filling:
     def add(self, shown: Shown) -> None:
         """A demonstration with its events, in one transaction."""
         store, config = self._run.store, self._run.config
-        episode = self._episode(store.next_episode_id(), shown)
+        episode = self._episode(self._next_id, shown)
         operator, id = shown.operator or _NOBODY, episode.id
         worse = self._alternatives(episode, shown)
         seconds = episode.length / config.control_hz
@@ -151,6 +152,7 @@ class _Filling:
             if shown.success is not None and Kind.OUTCOMES in config.kinds:
                 said = self._said(operator, id, "mark")
                 store.add_feedback(Outcome(**said, episode=id, success=shown.success))
+        self._next_id += 1 + len(worse)
         self.count, self.steps = self.count + 1, self.steps + episode.length
         self.visible += episode.has_scenes
         self.compared += bool(worse)

@@ -27,12 +27,17 @@ def show(result: msgspec.Struct, table: Table, as_json: bool, on_stdout: bool = 
 
 def tell(result: Any, lines: Iterable[str], as_json: bool) -> None:
     """The same for what needs no table, on stdout."""
-    print(msgspec.json.encode(result).decode() if as_json else "\n".join(lines))
+    print(msgspec.json.encode(result).decode() if as_json else "\n".join(map(printable, lines)))
 
 
 def say(line: str) -> None:
     """One line for a person, beside what stdout has for programs."""
-    print(f"{PROGRAM}: {line}", file=sys.stderr, flush=True)
+    print(f"{PROGRAM}: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def printable(line: str) -> str:
+    """What a terminal shows as it is: a name in somebody else's run may hold its control characters."""
+    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in line)
 
 
 @contextlib.contextmanager

@@ -12,10 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from robot_rlhf.data.errors import DataError
-from robot_rlhf.data.shown import MAX_EPISODE_BYTES
+from robot_rlhf.data.shown import MAX_EPISODE_BYTES, Float32, Part
 
 _FILTERS = (None, "gzip", "lzf")
 _MAX_TEXT = 1 << 20
+STATE = "state"
+"""The observation's key where pictures stand beside it."""
 
 
 def open_file(path: Path) -> h5py.File:
@@ -77,6 +79,34 @@ def width(parent: h5py.Group, name: str) -> int:
     if not isinstance(found, h5py.Dataset) or found.ndim != 2:
         raise DataError(f"{parent.name}/{name} is missing, or no table of numbers")
     return int(found.shape[1])
+
+
+def parts(parent: h5py.Group, name: str) -> tuple[Part, ...]:
+    """What an observation under `name` is made of: the array itself, as a part without a name, else its
+    `state`, else every vector of it, in the order of their names. Pictures are none."""
+    if is_numbers(parent, name, 2):
+        return (Part("", width(parent, name)),)
+    seen = group(parent, name)
+    names = [] if seen is None else [one for one in sorted(seen) if is_numbers(seen, one, 2)]
+    names = [STATE] if STATE in names else names
+    if seen is None or not names:
+        raise DataError(f"{parent.name}/{name} has no vectors: pictures alone do not make an observation")
+    return tuple(Part(one, width(seen, one)) for one in names)
+
+
+def joined(parent: h5py.Group, name: str, made_of: tuple[Part, ...]) -> Float32:
+    """The parts of the observations under `name` side by side (N, n)."""
+    arrays = []
+    for part in made_of:
+        where = f"{name}/{part.name}" if part.name else name
+        found = array(parent, where, 2)
+        if found is None or found.shape[1] != part.size:
+            shape = "missing" if found is None else found.shape
+            raise DataError(f"{parent.name}/{where} is {shape}, expected {part.size} numbers a step")
+        arrays.append(found.astype(np.float32))
+    if len({len(found) for found in arrays}) > 1:
+        raise DataError(f"{parent.name}/{name}: its arrays are not equally long")
+    return np.concatenate(arrays, axis=1)
 
 
 def text(parent: h5py.Group, name: str) -> str | None:

@@ -32,12 +32,17 @@ def main(format: str, path: Path, out: IO[bytes]) -> None:
             _send(out, message)
         _send(out, End())
     except DataError as error:
-        _send(out, Refused(str(error)))
+        _send(out, Refused(one_line(str(error))))
     except MemoryError:
         _send(out, Refused(f"{path} needs more memory than a dataset should: it is damaged, or worse"))
     except Exception as error:  # a library's word that the file is not in order: no defect of ours
-        told = " ".join(str(error).split())[:300] or "it says no more"
+        told = one_line(str(error))[:300] or "it says no more"
         _send(out, Refused(f"{path} is no {format} dataset, or damaged ({type(error).__name__}: {told})"))
+
+
+def one_line(text: str) -> str:
+    """Without what a name in a file may have a terminal do."""
+    return "".join(char if char.isprintable() else "?" for char in " ".join(text.split()))
 
 
 def _messages(format: str, path: Path) -> Iterator[Message]:

@@ -15,6 +15,9 @@ Float32 = NDArray[np.float32]
 MAX_EPISODE_BYTES = 1 << 27
 """Of one demonstration's numbers; half of what the store takes, and a thousand times an ordinary one."""
 
+MAX_NAME = 40
+"""Characters of an operator's name, as at the console."""
+
 
 class Part(msgspec.Struct, frozen=True):
     """Numbers of an observation that have a name of their own in the dataset."""
@@ -42,7 +45,7 @@ class Header(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Shown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """One demonstration of T steps. The arrays are little-endian float32: obs (T+1, n), action (T, m) and,
     where the dataset has them, scenes (T+1, k). `seed` is that of its start, `success` the operator's mark;
-    None where they are not known."""
+    None where they are not known. A seed that the store has no room for is not known either."""
 
     name: str
     steps: int
@@ -55,8 +58,23 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     terminated: bool = False
 
     @staticmethod
-    def of(name: str, obs: Float32, action: Float32, scenes: Float32 | None = None, **facts: object) -> Shown:
+    def of(
+        name: str,
+        obs: Float32,
+        action: Float32,
+        scenes: Float32 | None = None,
+        *,
+        seed: int | None = None,
+        operator: str = "",
+        success: bool | None = None,
+        terminated: bool = False,
+    ) -> Shown:
         """Checked: DataError names what is wrong with it."""
+        if len(operator) > MAX_NAME or not operator.isprintable():
+            raise DataError(
+                f"{name}: its operator is {operator[:MAX_NAME]!r}, expected {MAX_NAME} printable characters "
+                "at most"
+            )
         steps = len(action)
         if steps == 0 or len(obs) != steps + 1:
             raise DataError(
@@ -80,7 +98,10 @@ class Shown(msgspec.Struct, frozen=True, kw_only=True, tag=True):
             obs=_bytes(obs),
             action=_bytes(action),
             scenes=_bytes(scenes) if known and scenes is not None else None,
-            **facts,  # type: ignore[arg-type]
+            seed=seed if seed is not None and 0 <= seed < 1 << 63 else None,
+            operator=operator,
+            success=success,
+            terminated=terminated,
         )
 
     def arrays(self) -> tuple[Float32, Float32, Float32 | None]:

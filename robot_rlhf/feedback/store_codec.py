@@ -40,6 +40,7 @@ EPISODE_COLUMNS = "id, role, task, seed, policy_version, steps, terminated, trun
 MAX_EPISODE_BYTES = 1 << 28  # uncompressed; about 2,000 times an ordinary episode
 MAX_PICTURES_BYTES = 1 << 28  # of one camera in one episode
 
+_KINDS = (int, str, str, int, int, int, int, int, bytes)  # of EPISODE_COLUMNS
 _ARRAYS = {  # name -> (type, dimensions)
     "obs": ("<f4", 2),
     "action": ("<f4", 2),
@@ -92,6 +93,9 @@ def episode_from_row(row: Row) -> Episode:
     """The inverse of `episode_row`; StoreError where the row does not make a sound episode."""
     id_, role, task, seed, policy_version, steps, terminated, truncated, blob = row
     try:
+        for column, kind, value in zip(EPISODE_COLUMNS.split(", "), _KINDS, row, strict=True):
+            if not isinstance(value, kind):  # SQLite keeps whatever it was given
+                raise ValueError(f"{column} is no {kind.__name__}")
         arrays = _unpack(blob)
         episode = Episode(
             id=id_,
@@ -168,8 +172,8 @@ def reward_bytes(reward: NDArray[np.float32], episode: Episode) -> bytes:
 
 def reward_from_bytes(data: bytes, episode: int) -> NDArray[np.float32]:
     """The inverse of `reward_bytes`."""
-    if len(data) % 4:
-        raise StoreError(f"the task reward of episode {episode} is damaged in the store: {len(data)} bytes")
+    if not isinstance(data, bytes) or len(data) % 4:
+        raise StoreError(f"the task reward of episode {episode} is damaged in the store: no whole numbers")
     return np.frombuffer(data, "<f4").astype(np.float32)
 
 
@@ -224,7 +228,7 @@ def decode_event(payload: str) -> StoredEvent:
     """The inverse of `encode_event`; StoreError where the text is not an event."""
     try:
         return _events.decode(payload)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise StoreError(f"a feedback event is damaged in the store: {error}") from error
 
 
@@ -255,7 +259,7 @@ def decode_query(payload: str) -> Query:
     """The inverse of `encode_query`; StoreError where the text is not a query."""
     try:
         return _queries.decode(payload)
-    except (ValueError, msgspec.MsgspecError) as error:
+    except (TypeError, ValueError, msgspec.MsgspecError) as error:
         raise StoreError(f"a query is damaged in the store: {error}") from error
 
 

@@ -26,6 +26,12 @@ class Checkpoint(NamedTuple):
     created_ns: int
 
 
+def is_inside(path: str) -> bool:
+    """Whether a checkpoint's path leads to a file in the run's folder, wherever that is."""
+    parts = PurePosixPath(path)
+    return bool(parts.name) and not parts.is_absolute() and ".." not in parts.parts
+
+
 class LedgerTables(Database):
     """Operator time, checkpoints and notes."""
 
@@ -63,17 +69,21 @@ class LedgerTables(Database):
     def record_checkpoint(self, step: int, path: str, created_ns: int) -> None:
         """Note that the learner's state after environment step `step` lies, complete, in the file
         `path`, relative to the run's folder so that the folder can be moved."""
-        parts = PurePosixPath(path)
-        if not parts.name or parts.is_absolute() or ".." in parts.parts:
+        if not is_inside(path):
             raise StoreError(f"checkpoint path {path!r} must be relative to the run's folder and inside it")
         with self.transaction():
             row = (step, path, created_ns)
             self._run("INSERT INTO checkpoints (step, path, created_ns) VALUES (?, ?, ?)", row)
 
     def latest_checkpoints(self, count: int = 1) -> list[Checkpoint]:
-        """The last `count` recorded checkpoints, newest first; fewer where there are fewer."""
+        """The last `count` recorded checkpoints, newest first; fewer where there are fewer. StoreError where
+        one is said to lie outside of the run's folder, as only a file made to harm does."""
         rows = self._run("SELECT step, path, created_ns FROM checkpoints ORDER BY seq DESC LIMIT ?", (count,))
-        return [Checkpoint(*row) for row in rows]
+        found = [Checkpoint(*row) for row in rows]
+        for one in found:
+            if not is_inside(str(one.path)):
+                raise StoreError(f"{self.path} names the checkpoint {one.path!r}, which is not in the run")
+        return found
 
     def meta(self, key: str) -> str | None:
         """The note under `key`, or None."""

@@ -1,7 +1,8 @@
 """The five kinds of feedback, as the messages that travel and the rows that are stored.
 
 Every event is frozen, checked when made, and carries who said it, when and in which session. An
-event is never changed or deleted: taking one back is an `Undo`.
+event is never changed or deleted: taking one back is an `Undo`. None can be part of a cycle, so Python's
+collector of those need not go through them (`gc=False`), however many are held.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Choice(str, Enum):
     CANNOT_TELL = "cannot_tell"  # stored, never learned from
 
 
-class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Segment(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """`length` consecutive transitions of an episode, from step `start` on."""
 
     episode: int
@@ -52,7 +53,7 @@ class Segment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(f"{self} is no segment: episode and start from 0, length from 1")
 
 
-class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Query(msgspec.Struct, frozen=True, gc=False, forbid_unknown_fields=True):
     """Two segments to compare, and why they were chosen ('disagreement', 'random', 'repeat')."""
 
     id: str
@@ -61,7 +62,7 @@ class Query(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     reason: str
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
     """What every feedback event carries. `time_ns` is wall-clock time since the epoch."""
 
     id: str
@@ -79,7 +80,7 @@ class EventFields(TypedDict):
     time_ns: int
 
 
-class Preference(Event, frozen=True, kw_only=True, tag="preferences"):
+class Preference(Event, frozen=True, kw_only=True, gc=False, tag="preferences"):
     """Which of two segments is better, how long the answer took and how often the clips began again
     before it."""
 
@@ -91,7 +92,7 @@ class Preference(Event, frozen=True, kw_only=True, tag="preferences"):
     replays: int = 0
 
 
-class Evaluation(Event, frozen=True, kw_only=True, tag="evaluations"):
+class Evaluation(Event, frozen=True, kw_only=True, gc=False, tag="evaluations"):
     """A good or bad press while step `step` of an episode was running."""
 
     episode: int
@@ -99,7 +100,7 @@ class Evaluation(Event, frozen=True, kw_only=True, tag="evaluations"):
     good: bool
 
 
-class Takeover(Event, frozen=True, kw_only=True, tag="takeovers"):
+class Takeover(Event, frozen=True, kw_only=True, gc=False, tag="takeovers"):
     """The operator drove `executed`. `counterfactual` is what the policy of that moment would have
     done from the same state for the same time (an episode of its own), or None where it could not be
     rolled out; then the equally long clip before the takeover stands in for it."""
@@ -108,27 +109,27 @@ class Takeover(Event, frozen=True, kw_only=True, tag="takeovers"):
     counterfactual: Segment | None
 
 
-class Demonstration(Event, frozen=True, kw_only=True, tag="demonstrations"):
+class Demonstration(Event, frozen=True, kw_only=True, gc=False, tag="demonstrations"):
     """A whole episode driven by the operator, with the alternatives it was chosen over."""
 
     episode: int
     alternatives: tuple[int, ...]
 
 
-class Outcome(Event, frozen=True, kw_only=True, tag="outcomes"):
+class Outcome(Event, frozen=True, kw_only=True, gc=False, tag="outcomes"):
     """The operator's mark at the end of an episode."""
 
     episode: int
     success: bool
 
 
-class Undo(Event, frozen=True, kw_only=True, tag="undo"):
+class Undo(Event, frozen=True, kw_only=True, gc=False, tag="undo"):
     """Takes the event `target` back; both stay in the record."""
 
     target: str
 
 
-class Removal(Event, frozen=True, kw_only=True, tag="removal"):
+class Removal(Event, frozen=True, kw_only=True, gc=False, tag="removal"):
     """Takes an episode, and all that was said of it, out of what is learned from; undoing brings it back."""
 
     episode: int

@@ -148,7 +148,7 @@ def _read_config(path: Path) -> tuple[str | None, dict[str, Any]]:
     try:
         text = path.read_text(encoding="utf-8")
         return text, msgspec.toml.decode(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} is no TOML: {error}") from error
 
 

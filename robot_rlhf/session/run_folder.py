@@ -185,7 +185,7 @@ def config_from(text: bytes, where: str, retired: Sequence[str] = ()) -> RunConf
     `retired` say nothing."""
     try:
         raw = msgspec.toml.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise RunError(f"{where} is not valid TOML: {error}") from error
     _refuse_unknown(raw, RunConfig, where, "", retired)
     try:

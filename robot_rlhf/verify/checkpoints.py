@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from robot_rlhf.feedback.store_ledger import is_inside
 from robot_rlhf.learning.checkpoint_format import FORMAT, FORMAT_KEY
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.verify.finding import Finding
@@ -16,7 +17,7 @@ from robot_rlhf.verify.finding import Finding
 def checkpoints(run: Path, connection: sqlite3.Connection, config: RunConfig | None) -> Iterator[Finding]:
     """That the two newest of the index are there, and the newest is whole, finite and of this task."""
     rows = connection.execute("SELECT path FROM checkpoints ORDER BY seq DESC LIMIT 2").fetchall()
-    names = list(dict.fromkeys(str(path) for (path,) in rows))
+    names = list(dict.fromkeys(str(path) for (path,) in rows if is_inside(str(path))))
     there = [name for name in names if (run / name).is_file()]
     for name in names:
         if name in there:

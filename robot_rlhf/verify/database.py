@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 import sqlite3
 from collections.abc import Iterator
-from pathlib import PurePosixPath
 
+from robot_rlhf.feedback.store_ledger import is_inside
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import DATABASE
 from robot_rlhf.verify.finding import Finding
@@ -60,6 +60,5 @@ def operator_time(connection: sqlite3.Connection, steps: dict[int, int]) -> Iter
 def checkpoint_index(connection: sqlite3.Connection) -> Iterator[Finding]:
     """That every checkpoint was entered with a place inside the run."""
     for seq, step, path in connection.execute("SELECT seq, step, path FROM checkpoints"):
-        parts = PurePosixPath(str(path))
-        if not parts.name or parts.is_absolute() or ".." in parts.parts or not step >= 0:
+        if not is_inside(str(path)) or not step >= 0:
             yield Finding(DATABASE, f"checkpoint {seq} is step {step} in {path!r}, which is not in the run")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
+import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -65,6 +67,18 @@ def test_while_a_session_writes_and_drops_old_checkpoints(run_copy: Path, tmp_pa
         with Store.open_untouched(tmp_path / f"copy-{number}" / "run.db") as copy:
             extra = [event.id for event in copy.all_events() if event.id.startswith("e")]
         assert extra == [f"e{i}" for i in range(1, len(extra) + 1)]
+
+
+def test_a_checkpoint_that_leads_out_of_the_run_is_not_copied(
+    run_copy: Path, tmp_path: Path, refused: Callable[..., str]
+) -> None:
+    """As a run made to harm names one: where it leads to stays as it is."""
+    (run_copy.parent / "there").write_text("ours")
+    with contextlib.closing(sqlite3.connect(run_copy / "run.db")) as connection, connection:
+        connection.execute("INSERT INTO checkpoints (step, path, created_ns) VALUES (9999999, '../there', 0)")
+    target = tmp_path / "deep" / "copy"
+    assert "which is not in the run" in refused("backup", str(run_copy), "--out", str(target))
+    assert not target.parent.exists() or list(target.parent.iterdir()) == []
 
 
 def test_nothing_is_replaced_and_nothing_half_stays(

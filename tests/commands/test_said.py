@@ -127,6 +127,15 @@ def test_for_a_person_it_is_a_line_each(run: Path, capsys: Captured) -> None:
     assert capsys.readouterr().out == "nothing fits\n"
 
 
+def test_a_name_in_somebody_elses_run_has_the_terminal_do_nothing(run: Path, capsys: Captured) -> None:
+    with Store.open(run / "run.db") as store:
+        who: dict[str, Any] = {"operator": "\x1b[2Jboo\n", "session": "s", "time_ns": 10**18}
+        store.add_feedback(Outcome(id="hostile", episode=0, success=True, **who))
+    assert cli.main(["feedback", "list", str(run), "--limit", "1"]) == 0
+    line, _ = capsys.readouterr().out.splitlines()
+    assert r"\x1b[2Jboo\n" in line
+
+
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [

@@ -146,17 +146,41 @@ def test_lerobots_info_may_say_anything(
     assert complaint in refusal("lerobot", dataset)
 
 
-def test_a_path_that_leads_out_is_never_followed(spoiled: Callable[[str], Path], tmp_path: Path) -> None:
+def test_a_path_that_leads_out_is_never_followed(spoiled: Callable[[str], Path]) -> None:
     """LeRobot's pattern of its files is not even looked at."""
     dataset = spoiled("lerobot")
     change_info(dataset, data_path="../../../../etc/{chunk_index.__class__}/{file_index}")
     with foreign.opened("lerobot", dataset) as (_, shown):
         assert len(list(shown)) == 3
-    file = dataset / FILES["lerobot"]
-    elsewhere = tmp_path / "elsewhere.parquet"
-    file.rename(elsewhere)
-    file.symlink_to(elsewhere)
-    assert "leads out of" in refusal("lerobot", dataset)
+
+
+@pytest.mark.parametrize("format", FORMATS)
+def test_a_link_that_leads_out_is_never_followed(
+    format: str, spoiled: Callable[[str], Path], tmp_path: Path
+) -> None:
+    dataset = spoiled(format)
+    file = dataset / FILES[format]
+    file.symlink_to(file.rename(tmp_path / "elsewhere"))
+    assert "leads out of" in refusal(format, dataset)
+
+
+def test_a_name_has_a_terminal_do_nothing(spoiled: Callable[[str], Path]) -> None:
+    dataset = spoiled("robomimic")
+    spoil_robomimic(dataset, lambda file: file["data"].create_group("demo_9\x1b[2J\nboo"))
+    assert "/data/demo_9?[2J boo has no actions" in refusal("robomimic", dataset)
+
+
+@pytest.mark.parametrize("name", ["\x1b[2Jboo", "two\nlines", "x" * 41])
+def test_an_operator_is_somebody_that_can_be_named(name: str, spoiled: Callable[[str], Path]) -> None:
+    dataset = spoiled("robomimic")
+    spoil_robomimic(dataset, lambda file: file["data/demo_0"].attrs.modify("operator", name))
+    assert "40 printable characters" in refusal("robomimic", dataset)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 63, (1 << 64) - 1])
+def test_a_seed_that_cannot_be_stored_is_not_known(seed: int) -> None:
+    shown = Shown.of("demo_0", np.zeros((2, 1), np.float32), np.zeros((1, 1), np.float32), seed=seed)
+    assert shown.seed is None
 
 
 def test_a_json_file_that_is_none_or_far_too_large(spoiled: Callable[[str], Path]) -> None:

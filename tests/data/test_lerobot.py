@@ -120,16 +120,31 @@ def test_the_reward_is_named(dataset: Path) -> None:
     assert origin["reward"] == "learned from feedback: fit 7, of checkpoints/step-00000001.safetensors"
 
 
+@pytest.mark.parametrize("at_once, where", [(1, [0, 1, 2, 3, 4]), (15, [0, 0, 1, 1, 1])])
 def test_a_full_file_is_followed_by_another(
-    planned: Planned, untold: Untold, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    planned: Planned,
+    untold: Untold,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    at_once: int,
+    where: list[int],
 ) -> None:
     monkeypatch.setattr(tables, "DATA_FILE_MB", 0)
+    monkeypatch.setattr(tables, "FRAMES_AT_ONCE", at_once)
     export_lerobot(planned(), tmp_path / "out", untold)
-    files = sorted((tmp_path / "out" / "data").rglob("*.parquet"))
-    assert [file.name for file in files] == [f"file-{index:03d}.parquet" for index in range(5)]
     rows = pq.read_table(tmp_path / "out" / "meta/episodes/chunk-000/file-000.parquet").to_pylist()
-    assert [row["data/file_index"] for row in rows] == list(range(5))
-    assert [len(pq.read_table(file)) for file in files] == [7, 12, 9, 5, 11]
+    assert [row["data/file_index"] for row in rows] == where
+    for file in set(where):
+        frames = pq.read_table(tmp_path / "out" / f"data/chunk-000/file-{file:03d}.parquet")
+        held = [index for index, at in enumerate(where) if at == file]
+        assert sorted(set(frames.column("episode_index").to_pylist())) == held
+    assert len(list((tmp_path / "out" / "data").rglob("*.parquet"))) == len(set(where))
+
+
+def test_episodes_share_groups_of_rows(planned: Planned, untold: Untold, tmp_path: Path) -> None:
+    export_lerobot(planned(), tmp_path / "out", untold)
+    with pq.ParquetFile(tmp_path / "out" / "data/chunk-000/file-000.parquet") as file:
+        assert file.num_row_groups == 1
 
 
 def test_an_export_that_fails_leaves_nothing(planned: Planned, tmp_path: Path) -> None:

@@ -62,6 +62,20 @@ def test_episodes_say_who_drove_and_the_dataset_which_reward(dataset: minari.Min
     assert origin["task"] == "reach"
 
 
+def test_what_it_says_of_itself_is_what_minari_would(dataset: minari.MinariDataset) -> None:
+    assert dataset.storage.metadata["dataset_size"] == dataset.storage.get_size()
+
+
+def test_minari_adds_episodes_of_its_own(dataset: minari.MinariDataset) -> None:
+    first, *_ = dataset.iterate_episodes()
+    fields = ("observations", "actions", "rewards", "terminations", "truncations", "infos")
+    buffer = minari.data_collector.EpisodeBuffer(**{name: getattr(first, name) for name in fields})
+    dataset.update_dataset_from_buffer([buffer])
+    *_, last = dataset.iterate_episodes()
+    assert (last.id, dataset.total_episodes) == (5, 6)
+    assert (last.observations == first.observations).all()
+
+
 def test_a_style_has_a_dataset_of_its_own() -> None:
     assert dataset_id("pick_cube/low") == "robot-rlhf/pick_cube-low-v0"
     assert minari.dataset.minari_dataset.parse_dataset_id(dataset_id("pick_cube/low"))[2] == 0

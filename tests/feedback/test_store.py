@@ -311,6 +311,12 @@ class TestTheRest:
         with pytest.raises(StoreError, match="relative to the run's folder"):
             store.record_checkpoint(1, name, created_ns=0)
 
+    @pytest.mark.parametrize("name", ["/elsewhere/a.safetensors", "checkpoints/../../a.safetensors"])
+    def test_a_checkpoint_that_leads_out_of_a_foreign_run_is_refused(self, store: Store, name: str) -> None:
+        store._run("INSERT INTO checkpoints (step, path, created_ns) VALUES (1, ?, 0)", (name,))
+        with pytest.raises(StoreError, match="which is not in the run"):
+            store.latest_checkpoints()
+
     def test_notes_can_be_rewritten(self, store: Store) -> None:
         assert store.meta("phase") is None
         store.set_meta("phase", "online")

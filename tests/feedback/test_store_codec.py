@@ -6,6 +6,7 @@ import contextlib
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -20,7 +21,17 @@ Maker = Callable[..., Episode]
 
 
 @pytest.mark.parametrize(
-    "column", ["arrays = x'00'", "role = 'spectator'", "steps = 7", "arrays = zeroblob(0)"]
+    "column",
+    [
+        "arrays = x'00'",
+        "arrays = zeroblob(0)",
+        "arrays = 12",
+        "arrays = 'text'",
+        "role = 'spectator'",
+        "steps = 7",
+        "seed = 'text'",
+        "task = x'00'",
+    ],
 )
 def test_a_damaged_episode_is_named(path: Path, make_episode: Maker, column: str) -> None:
     with Store.open(path) as store:
@@ -55,6 +66,16 @@ def test_any_text_is_no_event_and_no_query(text: str) -> None:
         store_codec.decode_event(text)
     with pytest.raises(StoreError, match="query is damaged"):
         store_codec.decode_query(text)
+
+
+@pytest.mark.parametrize("value", [12, 0.5, None])
+def test_no_text_is_no_event_no_query_and_no_reward(value: Any) -> None:
+    with pytest.raises(StoreError, match="event is damaged"):
+        store_codec.decode_event(value)
+    with pytest.raises(StoreError, match="query is damaged"):
+        store_codec.decode_query(value)
+    with pytest.raises(StoreError, match="reward of episode 3 is damaged"):
+        store_codec.reward_from_bytes(value, 3)
 
 
 def test_a_blob_that_swells_is_not_unpacked(monkeypatch: pytest.MonkeyPatch, make_episode: Maker) -> None:

@@ -115,6 +115,7 @@ def test_the_plain_config_survives_the_disk_and_is_readable(tmp_path: Path) -> N
         ('reward = "task"\nlabels = "shuffled"', ["--labels shuffled"]),
         ("seed = ", ["not valid TOML"]),
         ("\x00", ["not valid TOML"]),
+        ("a = " + "[" * 50_000, ["not valid TOML"]),
     ],
 )
 def test_settings_that_are_not_in_order_get_one_line(text: str, fragments: list[str], tmp_path: Path) -> None:

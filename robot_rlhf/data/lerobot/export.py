@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.folders import new_folder
 from robot_rlhf.data.lerobot import layout, stats
-from robot_rlhf.data.lerobot.tables import EpisodeRows, Files, episode_types, frames, write_tasks
+from robot_rlhf.data.lerobot.stats import Statistics
+from robot_rlhf.data.lerobot.tables import EpisodeRows, Files, Frames, episode_types, write_tasks
 from robot_rlhf.data.lerobot.videos import Videos
 from robot_rlhf.data.origin import Origin
 from robot_rlhf.data.stream import Export, Record
@@ -67,8 +68,9 @@ class _Writer:
         self._meta = Files(folder, layout.EPISODES)
         self._videos = Videos(export.images, folder, export.control_hz)
         dimensions = dict.fromkeys(self._sizes, 1) | dict.fromkeys(self._videos.keys, 3)
+        self._frames = Frames(self._data, self._features)
         self._rows = EpisodeRows(self._meta, episode_types(self._videos.keys, dimensions) | _OURS)
-        self._frames = self._episodes = 0
+        self._steps = self._episodes = 0
 
     def add(self, record: Record) -> None:
         episode = record.episode
@@ -78,7 +80,6 @@ class _Writer:
                 f"{self._sizes[layout.SCENE]}"
             )
         columns = self._columns(record)
-        self._data.write(frames(columns, self._features))
         wide = [
             np.asarray(columns[name], np.float64).reshape(record.episode.length, -1) for name in self._sizes
         ]
@@ -91,8 +92,8 @@ class _Writer:
                 "episode_index": record.index,
                 "tasks": [self._export.task.goal],
                 "length": episode.length,
-                "dataset_from_index": self._frames,
-                "dataset_to_index": self._frames + episode.length,
+                "dataset_from_index": self._steps,
+                "dataset_to_index": self._steps + episode.length,
                 "data/chunk_index": self._data.place.chunk,
                 "data/file_index": self._data.place.file,
                 **places,
@@ -104,12 +105,12 @@ class _Writer:
                 "success": record.success,
                 "terminated": episode.terminated,
                 "policy_version": episode.policy_version,
-                layout.LAST_STATE: episode.obs[-1].tolist(),
-                layout.LAST_SCENE: episode.scenes[-1].tolist(),
+                layout.LAST_STATE: episode.obs[-1].copy(),
+                layout.LAST_SCENE: episode.scenes[-1].copy(),
             }
         )
-        self._data.turn()
-        self._frames, self._episodes = self._frames + episode.length, self._episodes + 1
+        self._frames.add(columns)
+        self._steps, self._episodes = self._steps + episode.length, self._episodes + 1
 
     def _columns(self, record: Record) -> dict[str, NDArray[Any]]:
         episode = record.episode
@@ -127,12 +128,13 @@ class _Writer:
             "timestamp": (steps / self._export.control_hz).astype(np.float32),
             "frame_index": steps,
             "episode_index": np.full_like(steps, record.index),
-            "index": self._frames + steps,
+            "index": self._steps + steps,
             "task_index": np.zeros_like(steps),
         }
 
     def finish(self) -> None:
         """Write what is known only at the end."""
+        self._frames.flush()
         self._rows.flush()
         self.close()
         write_tasks(self._folder / layout.TASKS, [self._export.task.goal])
@@ -142,7 +144,7 @@ class _Writer:
             "codebase_version": layout.VERSION,
             "robot_type": self._export.robot,
             "total_episodes": self._episodes,
-            "total_frames": self._frames,
+            "total_frames": self._steps,
             "total_tasks": 1,
             "chunks_size": layout.FILES_PER_CHUNK,
             "data_files_size_in_mb": layout.DATA_FILE_MB,
@@ -158,7 +160,9 @@ class _Writer:
             (layout.STATS, described),
             (layout.ORIGIN, Origin.of(self._export).as_json()),
         ):
-            (self._folder / name).write_text(json.dumps(content, indent=4) + "\n", encoding="utf-8")
+            (self._folder / name).write_text(
+                json.dumps(content, indent=4, default=np.ndarray.tolist) + "\n", encoding="utf-8"
+            )
 
     def close(self) -> None:
         self._data.close()
@@ -166,7 +170,7 @@ class _Writer:
         self._videos.close()
 
 
-def _flat(described: dict[str, dict[str, list[Any]]]) -> dict[str, list[Any]]:
+def _flat(described: Mapping[str, Statistics]) -> dict[str, NDArray[Any]]:
     return {
         f"stats/{feature}/{name}": values
         for feature, found in described.items()

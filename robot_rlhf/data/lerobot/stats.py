@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+Statistics = Mapping[str, NDArray[Any]]
+"""Of one feature, name -> (D,) or of pictures (3, 1, 1), and `count` (1,) int64."""
 
 QUANTILES = {"q01": 0.01, "q10": 0.10, "q50": 0.50, "q90": 0.90, "q99": 0.99}
 NAMES = ("min", "max", "mean", "std", "count", *QUANTILES)
@@ -86,18 +88,19 @@ class Running:
         }
 
 
-def split(found: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, dict[str, list[Any]]]:
-    """Statistics of columns side by side -> feature -> name -> list; `sizes` are their widths in order."""
-    parts: dict[str, dict[str, list[Any]]] = {}
+def split(found: Mapping[str, Array], sizes: Mapping[str, int]) -> dict[str, Statistics]:
+    """Statistics of columns side by side, by feature; `sizes` are their widths in order."""
+    parts: dict[str, Statistics] = {}
     start = 0
+    count = found["count"].astype(np.int64)
     for feature, size in sizes.items():
-        part = {name: found[name][start : start + size].tolist() for name in NAMES if name != "count"}
-        parts[feature] = {**part, "count": [int(found["count"][0])]}
+        part = {name: found[name][start : start + size] for name in NAMES if name != "count"}
+        parts[feature] = {**part, "count": count}
         start += size
     return parts
 
 
-def of_pictures(found: Mapping[str, Array], pictures: int) -> dict[str, list[Any]]:
-    """Statistics of pixels (N, 3) in [0, 1] -> name -> (3, 1, 1) as nested lists; `count` is of pictures."""
-    shaped = {name: found[name].reshape(3, 1, 1).tolist() for name in NAMES if name != "count"}
-    return {**shaped, "count": [pictures]}
+def of_pictures(found: Mapping[str, Array], pictures: int) -> Statistics:
+    """Statistics of pixels (N, 3) in [0, 1] as LeRobot wants them; `count` is of pictures."""
+    shaped = {name: found[name].reshape(3, 1, 1) for name in NAMES if name != "count"}
+    return {**shaped, "count": np.array([pictures], np.int64)}

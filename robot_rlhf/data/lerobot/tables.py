@@ -14,8 +14,12 @@ from numpy.typing import NDArray
 
 from robot_rlhf.data.lerobot.layout import DATA_FILE_MB, Place
 
+Columns = Mapping[str, NDArray[Any]]
+
 _TYPES = {"float32": pa.float32(), "int64": pa.int64(), "bool": pa.bool_()}
-_ROWS_AT_ONCE = 500  # episodes that are written to meta/episodes together
+FRAMES_AT_ONCE, EPISODES_AT_ONCE = 8192, 500
+"""Rows that are written together, one group of the file each: a group costs memory until the file is closed,
+and more time than the rows in it."""
 
 
 class Files:
@@ -28,17 +32,15 @@ class Files:
         self._sink: Any = None
 
     def write(self, table: pa.Table) -> None:
-        """Add a table as a row group of its own, to the file that `place` names."""
+        """Add a table as a row group of its own, to the file that `place` names, and go on with a new file
+        where that one is full."""
         if self._writer is None:
             path = self._root / self.place.of(self._pattern)
             path.parent.mkdir(parents=True, exist_ok=True)
             self._sink = pa.OSFile(str(path), "wb")
             self._writer = pq.ParquetWriter(self._sink, table.schema, compression="snappy")
         self._writer.write_table(table)
-
-    def turn(self) -> None:
-        """Go on with a new file where this one is full."""
-        if self._sink is not None and self._sink.tell() >= DATA_FILE_MB << 20:
+        if self._sink.tell() >= DATA_FILE_MB << 20:
             self.close()
             self.place.advance()
 
@@ -50,14 +52,33 @@ class Files:
             self._writer = self._sink = None
 
 
-def frames(columns: Mapping[str, NDArray[Any]], features: Mapping[str, Mapping[str, Any]]) -> pa.Table:
-    """Arrays (T,) or (T, n) as a table with the types of their features."""
-    arrays = []
-    for name, values in columns.items():
-        kind = _TYPES[features[name]["dtype"]]
-        flat = pa.array(np.ascontiguousarray(values).reshape(-1), type=kind)
-        arrays.append(flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1]))
-    return pa.table(arrays, names=list(columns))
+class Frames:
+    """data: a row a frame. Episodes are kept back until there are enough of them to write."""
+
+    def __init__(self, files: Files, features: Mapping[str, Mapping[str, Any]]) -> None:
+        self._files, self._features = files, features
+        self._episodes: list[Columns] = []
+        self._rows = 0
+
+    def add(self, columns: Columns) -> None:
+        """An episode's frames, which end up in the file that `Files.place` names now."""
+        self._episodes.append(columns)
+        self._rows += len(next(iter(columns.values())))
+        if self._rows >= FRAMES_AT_ONCE:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what was kept back."""
+        if self._episodes:
+            names = self._episodes[0].keys()
+            self._files.write(pa.table({name: self._column(name) for name in names}))
+            self._episodes, self._rows = [], 0
+
+    def _column(self, name: str) -> pa.Array:
+        """(T,) as numbers, (T, n) as lists of n."""
+        values = np.concatenate([columns[name] for columns in self._episodes])
+        flat = pa.array(values.reshape(-1), type=_TYPES[self._features[name]["dtype"]])
+        return flat if values.ndim == 1 else pa.FixedSizeListArray.from_arrays(flat, values.shape[1])
 
 
 class EpisodeRows:
@@ -69,19 +90,34 @@ class EpisodeRows:
         self._rows: list[Mapping[str, Any]] = []
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """`row` lacks only the columns that say where it stands itself."""
+        """`row` lacks only the columns that say where it stands itself. Its arrays have one shape in all
+        rows. They are not made lists of: what keeps ten thousands of those has Python's collector of cycles
+        go through them again and again."""
         place = self._files.place
         where = {"meta/episodes/chunk_index": place.chunk, "meta/episodes/file_index": place.file}
         self._rows.append({**row, **where})
-        if len(self._rows) >= _ROWS_AT_ONCE:
+        if len(self._rows) >= EPISODES_AT_ONCE:
             self.flush()
-            self._files.turn()
 
     def flush(self) -> None:
         """Write what was kept back."""
         if self._rows:
-            self._files.write(pa.Table.from_pylist(self._rows, schema=self._schema))
+            columns = [_column([row[field.name] for row in self._rows], field.type) for field in self._schema]
+            self._files.write(pa.Table.from_arrays(columns, schema=self._schema))
             self._rows = []
+
+
+def _column(values: list[Any], kind: pa.DataType) -> pa.Array:
+    """Numbers, texts or equally shaped arrays as a column; arrays become lists, of lists where they have
+    more dimensions than one."""
+    if not isinstance(values[0], np.ndarray):
+        return pa.array(values, type=kind)
+    stacked = np.stack(values)
+    column = pa.array(stacked.reshape(-1))
+    for size in reversed(stacked.shape[1:]):
+        starts = np.arange(0, len(column) + 1, size, dtype=np.int32)
+        column = pa.ListArray.from_arrays(pa.array(starts), column)
+    return column
 
 
 def episode_types(cameras: Sequence[str], statistics: Mapping[str, int]) -> dict[str, pa.DataType]:

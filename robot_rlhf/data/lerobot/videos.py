@@ -13,6 +13,7 @@ import av
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.lerobot import stats
 from robot_rlhf.data.lerobot.layout import VIDEO, VIDEO_FILE_MB, Place, image_key
+from robot_rlhf.data.lerobot.stats import Statistics
 from robot_rlhf.data.stream import Images, Picture
 from robot_rlhf.feedback.episode import Episode
 
@@ -97,11 +98,11 @@ class Videos:
         """The features that are videos."""
         return [video.key for video in self._videos]
 
-    def add(self, episode: Episode) -> tuple[dict[str, Any], dict[str, dict[str, list[Any]]]]:
+    def add(self, episode: Episode) -> tuple[dict[str, Any], dict[str, Statistics]]:
         """Write an episode's pictures, the one after its last step left out. Returns its columns in
         meta/episodes that say where they are, and its statistics by feature."""
         places: dict[str, Any] = {}
-        described: dict[str, dict[str, list[Any]]] = {}
+        described: dict[str, Statistics] = {}
         for video in self._videos:
             video.open()
             began = video.frames
@@ -129,7 +130,7 @@ class Videos:
             video.turn()
         return places, described
 
-    def statistics(self) -> dict[str, dict[str, list[Any]]]:
+    def statistics(self) -> dict[str, Statistics]:
         """Over all episodes, by feature."""
         return {video.key: stats.of_pictures(video.running.result(), video.seen) for video in self._videos}
 

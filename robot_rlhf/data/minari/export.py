@@ -1,29 +1,33 @@
-"""A run as a Minari dataset: `robot-rlhf/TASK-v0`, found with MINARI_DATASETS_PATH=OUT."""
+"""A run as a Minari dataset: `robot-rlhf/TASK-v0`, found with MINARI_DATASETS_PATH=OUT.
+
+Minari writes the metadata. The episodes are written here, as its HDF5 storage lays them out: its own way
+counts all that are there before each it adds, goes through them once more for what is said about them, and
+holds an episode's pictures at once.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import h5py
 import minari
 import numpy as np
 from gymnasium.envs.registration import EnvSpec
 from gymnasium.spaces import Box, Dict
-from minari.data_collector import EpisodeBuffer
 from minari.dataset.minari_storage import MinariStorage
 from numpy.typing import NDArray
 
 from robot_rlhf.data.folders import new_folder
+from robot_rlhf.data.hdf5 import STATE
 from robot_rlhf.data.origin import Origin
 from robot_rlhf.data.stream import Export, Images, Record
-from robot_rlhf.feedback.episode import Episode
 
 NAMESPACE, ORIGIN = "robot-rlhf", "robot_rlhf"
 SCENE, INTERVENTION = "scene", "is_intervention"
-STATE = "state"
-"""The observation's key where pictures stand beside it; without them it is a plain array."""
+FILE = "main_data.hdf5"
 
 
 def dataset_id(task: str) -> str:
@@ -57,54 +61,51 @@ def export_minari(export: Export, out: Path, done: Callable[[Record], None]) -> 
                 ORIGIN: json.dumps(origin.as_json()),
             }
         )
-        facts: list[dict[str, Any]] = []
-        storage.update_episodes(_buffers(export, facts, done))
-        storage.update_episode_metadata(facts)
-
-
-def _buffers(
-    export: Export, facts: list[dict[str, Any]], done: Callable[[Record], None]
-) -> Iterator[EpisodeBuffer]:
-    for record in export.records():
-        yield _buffer(record, export.images)
-        facts.append(
+        with h5py.File(data / FILE, "w") as file:
+            steps = 0
+            for record in export.records():
+                _write(file.create_group(f"episode_{record.index}"), record, export.images)
+                steps += record.episode.length
+                done(record)
+        storage.update_metadata(
             {
-                "source_episode": record.episode.id,
-                "role": record.episode.role.value,
-                "operator": record.operator,
-                "success": -1 if record.success is None else int(record.success),
+                "total_episodes": len(export.ids),
+                "total_steps": steps,
+                "dataset_size": round((data / FILE).stat().st_size / 1e6, 1),
             }
         )
-        done(record)
 
 
-def _buffer(record: Record, images: Images | None) -> EpisodeBuffer:
+def _write(group: h5py.Group, record: Record, images: Images | None) -> None:
     """Infos are T + 1, as Minari collects them: the first is the reset's."""
     episode = record.episode
-    seen: Any = episode.obs
-    if images is not None:
-        pictures = {camera: _pictures(episode, camera, images) for camera in images.cameras}
-        seen = {STATE: episode.obs, **pictures}
-    return EpisodeBuffer(
-        seed=episode.seed,
-        observations=seen,
-        actions=episode.action,
-        rewards=record.reward,
-        terminations=record.terminated,
-        truncations=record.truncated,
-        infos={
-            "is_success": _after_reset(record.succeeded),
-            INTERVENTION: _after_reset(episode.operator_steps),
-            SCENE: episode.scenes,
-        },
-    )
-
-
-def _pictures(episode: Episode, camera: str, images: Images) -> NDArray[np.uint8]:
-    found = np.empty((episode.length + 1, *images.shape(camera)), np.uint8)
-    for step, picture in enumerate(images.checked(episode, camera)):
-        found[step] = picture
-    return found
+    for name, fact in (
+        ("id", record.index),
+        ("seed", episode.seed),
+        ("total_steps", episode.length),
+        ("source_episode", episode.id),
+        ("role", episode.role.value),
+        ("operator", record.operator),
+        ("success", -1 if record.success is None else int(record.success)),
+    ):
+        group.attrs[name] = fact
+    for name, values in (
+        ("observations" if images is None else f"observations/{STATE}", episode.obs),
+        ("actions", episode.action),
+        ("rewards", record.reward),
+        ("terminations", record.terminated),
+        ("truncations", record.truncated),
+        ("infos/is_success", _after_reset(record.succeeded)),
+        (f"infos/{INTERVENTION}", _after_reset(episode.operator_steps)),
+        (f"infos/{SCENE}", episode.scenes),
+    ):
+        group.create_dataset(name, data=values)
+    for camera in () if images is None else images.cameras:
+        assert images is not None
+        shape = (episode.length + 1, *images.shape(camera))
+        pictures = group.create_dataset(f"observations/{camera}", shape, np.uint8)
+        for step, picture in enumerate(images.checked(episode, camera)):
+            pictures[step] = picture
 
 
 def _after_reset(flags: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -14,12 +14,12 @@ import numpy as np
 from robot_rlhf.data import hdf5
 from robot_rlhf.data.errors import DataError
 from robot_rlhf.data.files import inside, json_file
-from robot_rlhf.data.minari.export import ORIGIN, SCENE, STATE
+from robot_rlhf.data.minari.export import FILE, ORIGIN, SCENE
 from robot_rlhf.data.origin import known, parsed
 from robot_rlhf.data.shown import Float32, Header, Message, Part, Shown
 from robot_rlhf.feedback.episode import Role
 
-_METADATA, _DATA = "metadata.json", "main_data.hdf5"
+_METADATA = "metadata.json"
 
 
 def read_minari(path: Path) -> Iterator[Message]:
@@ -36,7 +36,7 @@ def read_minari(path: Path) -> Iterator[Message]:
     count = metadata.get("total_episodes")
     if not isinstance(count, int) or not 0 < count <= 10**7:
         raise DataError(f"{folder / _METADATA}: total_episodes is {count!r}, expected a number of episodes")
-    with hdf5.open_file(inside(path, folder / _DATA)) as file:
+    with hdf5.open_file(inside(path, folder / FILE)) as file:
         names = [f"episode_{index}" for index in range(count)]
         if len(file) != count:
             raise DataError(f"{folder}: metadata.json says {count} episodes, and there are {len(file)}")
@@ -44,7 +44,7 @@ def read_minari(path: Path) -> Iterator[Message]:
         if not ours:
             raise DataError(f"{path} holds no demonstrations: all of its {count} episodes a policy drove")
         first = _episode(file, ours[0])
-        parts = _parts(first)
+        parts = hdf5.parts(first, "observations")
         origin = known(parsed(metadata.get(ORIGIN)))
         yield Header(
             task=origin.task,
@@ -93,18 +93,6 @@ def _role(episode: h5py.Group) -> str | None:
     return hdf5.text(episode, "role")
 
 
-def _parts(episode: h5py.Group) -> tuple[Part, ...]:
-    """Of an array of its own, one part without a name."""
-    if hdf5.is_numbers(episode, "observations", 2):
-        return (Part("", hdf5.width(episode, "observations")),)
-    seen = hdf5.group(episode, "observations")
-    names = [] if seen is None else [name for name in sorted(seen) if hdf5.is_numbers(seen, name, 2)]
-    names = [STATE] if STATE in names else names
-    if seen is None or not names:
-        raise DataError(f"{episode.name}/observations has no vectors")
-    return tuple(Part(name, hdf5.width(seen, name)) for name in names)
-
-
 def _shown(name: str, episode: h5py.Group, parts: tuple[Part, ...]) -> Shown:
     actions = hdf5.array(episode, "actions", 2)
     if actions is None:
@@ -113,7 +101,7 @@ def _shown(name: str, episode: h5py.Group, parts: tuple[Part, ...]) -> Shown:
     success = hdf5.integer(episode, "success")
     return Shown.of(
         name,
-        _joined(episode, parts),
+        hdf5.joined(episode, "observations", parts),
         actions.astype(np.float32),
         _scenes(episode),
         seed=hdf5.integer(episode, "seed"),
@@ -121,19 +109,6 @@ def _shown(name: str, episode: h5py.Group, parts: tuple[Part, ...]) -> Shown:
         success=None if success is None or success < 0 else bool(success),
         terminated=_role(episode) is not None and ended is not None and len(ended) > 0 and bool(ended[-1]),
     )
-
-
-def _joined(episode: h5py.Group, parts: tuple[Part, ...]) -> Float32:
-    arrays = []
-    for part in parts:
-        where = f"observations/{part.name}" if part.name else "observations"
-        found = hdf5.array(episode, where, 2)
-        if found is None or found.shape[1] != part.size:
-            raise DataError(f"{episode.name}/{where} is missing, or has no {part.size} numbers a step")
-        arrays.append(found.astype(np.float32))
-    if len({len(found) for found in arrays}) > 1:
-        raise DataError(f"{episode.name}/observations: its arrays are not equally long")
-    return np.concatenate(arrays, axis=1)
 
 
 def _scenes(episode: h5py.Group) -> Float32 | None:

@@ -11,13 +11,12 @@ import h5py
 import numpy as np
 
 from robot_rlhf.data.folders import new_folder
+from robot_rlhf.data.hdf5 import STATE
 from robot_rlhf.data.origin import Origin
 from robot_rlhf.data.stream import Export, Images, Record
 from robot_rlhf.feedback.episode import Episode
 
 FILE = "dataset.hdf5"
-STATE = "state"
-"""The observation's key under obs and next_obs."""
 ORIGIN, LAST_SCENE = "robot_rlhf", "last_state"
 _GYM = 2  # robomimic's EnvType.GYM_TYPE
 _MASKS = ("success", "human", "intervened")

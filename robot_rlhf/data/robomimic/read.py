@@ -10,8 +10,9 @@ import numpy as np
 
 from robot_rlhf.data import hdf5
 from robot_rlhf.data.errors import DataError
+from robot_rlhf.data.files import inside
 from robot_rlhf.data.origin import known
-from robot_rlhf.data.robomimic.export import FILE, LAST_SCENE, ORIGIN, STATE
+from robot_rlhf.data.robomimic.export import FILE, LAST_SCENE, ORIGIN
 from robot_rlhf.data.shown import Float32, Header, Message, Part, Shown
 from robot_rlhf.feedback.episode import Role
 
@@ -23,7 +24,7 @@ def read_robomimic(path: Path) -> Iterator[Message]:
     their names. Of a demo without next_obs the last action is left out, since nothing is known of what
     followed it. Raises DataError.
     """
-    with hdf5.open_file(path / FILE if path.is_dir() else path) as file:
+    with hdf5.open_file(inside(path, path / FILE) if path.is_dir() else path) as file:
         data = hdf5.group(file, "data")
         names = (
             [] if data is None else sorted((name for name in data if name.startswith("demo")), key=_number)
@@ -35,7 +36,7 @@ def read_robomimic(path: Path) -> Iterator[Message]:
         if not chosen:
             raise DataError(f"{path} holds no demonstrations: all of its {len(names)} demos a policy drove")
         first = _demo(data, chosen[0])
-        parts = _parts(first)
+        parts = hdf5.parts(first, "obs")
         origin, arguments = known(hdf5.json_object(data, ORIGIN)), hdf5.json_object(data, "env_args")
         kwargs = arguments.get("env_kwargs")
         hz = origin.control_hz or (kwargs.get("control_freq") if isinstance(kwargs, dict) else None)
@@ -63,32 +64,22 @@ def _demo(data: h5py.Group, name: str) -> h5py.Group:
     return demo
 
 
-def _parts(demo: h5py.Group) -> tuple[Part, ...]:
-    obs = hdf5.group(demo, "obs")
-    if obs is None:
-        raise DataError(f"{demo.name} has no obs")
-    names = [STATE] if STATE in obs else [name for name in sorted(obs) if hdf5.is_numbers(obs, name, 2)]
-    if not names:
-        raise DataError(f"{demo.name}/obs has no vectors: pictures alone do not make an observation here")
-    return tuple(Part(name, hdf5.width(obs, name)) for name in names)
-
-
 def _shown(name: str, demo: h5py.Group, parts: tuple[Part, ...]) -> Shown:
     actions = hdf5.array(demo, "actions", 2)
     if actions is None:
         raise DataError(f"{demo.name} has no actions")
-    obs = _joined(demo, "obs", parts)
+    obs = hdf5.joined(demo, "obs", parts)
     if hdf5.group(demo, "next_obs") is None:
         actions = actions[:-1]
     else:
-        after = _joined(demo, "next_obs", parts)
+        after = hdf5.joined(demo, "next_obs", parts)
         if len(after) != len(obs):
             raise DataError(f"{demo.name} has {len(obs)} observations and {len(after)} next ones")
         obs = np.concatenate([obs, after[-1:]])
     success = hdf5.integer(demo, "success")
     return Shown.of(
         name,
-        obs.astype(np.float32),
+        obs,
         actions.astype(np.float32),
         _scenes(demo),
         seed=hdf5.integer(demo, "seed"),
@@ -96,19 +87,6 @@ def _shown(name: str, demo: h5py.Group, parts: tuple[Part, ...]) -> Shown:
         success=None if success is None or success < 0 else bool(success),
         terminated=bool(hdf5.integer(demo, "terminated") or 0),
     )
-
-
-def _joined(demo: h5py.Group, what: str, parts: tuple[Part, ...]) -> Float32:
-    arrays = []
-    for part in parts:
-        found = hdf5.array(demo, f"{what}/{part.name}", 2)
-        if found is None or found.shape[1] != part.size:
-            shape = "missing" if found is None else found.shape
-            raise DataError(f"{demo.name}/{what}/{part.name} is {shape}, expected {part.size} numbers a step")
-        arrays.append(found)
-    if len({len(found) for found in arrays}) > 1:
-        raise DataError(f"{demo.name}/{what}: its arrays are not equally long")
-    return np.concatenate(arrays, axis=1)
 
 
 def _scenes(demo: h5py.Group) -> Float32 | None:
