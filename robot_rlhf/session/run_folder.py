@@ -24,6 +24,8 @@ GROUP = "group"
 """The store's note of the group of arms that the run is learned together with: its log and its summary are of
 all of them."""
 _KEPT = 2  # checkpoints
+_RETIRED = frozenset({"encoder.horizons", "encoder.chunk"})
+"""Settings that runs of before were written with, and that mean nothing any more."""
 
 
 class RunError(Exception):
@@ -190,6 +192,8 @@ def config_from(text: bytes, where: str) -> RunConfig:
 def _refuse_unknown(raw: dict[str, Any], kind: Any, where: str, prefix: str) -> None:
     fields = {item.name: item for item in dataclasses.fields(kind)}
     for key, value in raw.items():
+        if f"{prefix}{key}" in _RETIRED:
+            continue
         if key not in fields:
             near = difflib.get_close_matches(key, fields, n=1)
             hint = f", did you mean {prefix}{near[0]}?" if near else f" (valid: {', '.join(fields)})"

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from robot_rlhf.feedback.store import Store, StoreError
+from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import (
     BEGINNING,
@@ -124,6 +125,11 @@ def test_settings_that_are_not_in_order_get_one_line(text: str, fragments: list[
     line = str(caught.value)
     assert str(tmp_path / CONFIG) in line
     assert [fragment for fragment in fragments if fragment not in line] == []
+
+
+def test_a_setting_that_means_nothing_any_more_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_text("[encoder]\nhorizons = [3, 6, 12]\nchunk = 10\nsteps = 5")
+    assert load_config(tmp_path / CONFIG) == RunConfig(encoder=EncoderConfig(steps=5))
 
 
 def test_bytes_that_are_no_text_are_no_settings(tmp_path: Path) -> None:
