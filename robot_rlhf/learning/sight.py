@@ -92,7 +92,7 @@ class Sight:
             for i in range(3)
         )
         height, width = picture.shape[0] // STRIDE, picture.shape[1] // STRIDE
-        maps = _windows(picture.astype(np.float32) / 255 - np.float32(0.5), WINDOW, STRIDE)
+        maps = _windows(picture.astype(np.float32) / np.float32(255) - np.float32(0.5), WINDOW, STRIDE)
         maps = np.maximum(maps @ first[0] + first[1], 0)
         maps = np.maximum(_windows(maps, 3, 1) @ around[0] + around[1], 0)
         flat = (maps @ keypoints[0] + keypoints[1]).reshape(height * width, -1)

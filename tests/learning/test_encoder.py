@@ -98,12 +98,11 @@ def test_where_the_next_event_is_seen_does_not_hang_on_how_the_arm_stands_and_mo
     wide = [replace(one, obs=np.tile(one.obs, 4)[:, :7]) for one in map(episode, range(4))]
     encoder = Encoder(7, (CAMERA,), replace(CONFIG, steps=3), 0)
     encoder.fit(wide, pictures, rng())
-    rest = np.arange(7, dtype=np.float32) / 7
+    rest = np.linspace(0, 1, 7, dtype=np.float32)
     moved = rest + np.array([1, 2, 3, 4, 5, 6, 0], np.float32)
     turned = rest + np.array([0, 0, 0, 0, 0, 0, 1], np.float32)
-    (from_rest, hand_at_rest), (from_there, hand_there), (_, hand_turned) = (
-        np.split(encoder.observe(state, {CAMERA: pictures(0)[0]})[7:15], 2) for state in (rest, moved, turned)
-    )
+    seen = [encoder.observe(state, {CAMERA: pictures(0)[0]})[7:15] for state in (rest, moved, turned)]
+    (from_rest, hand_at_rest), (from_there, hand_there), (_, hand_turned) = (np.split(one, 2) for one in seen)
     assert np.allclose(from_rest - from_there, [2, 4, 6, 0], atol=1e-5), "but for where it sets out from"
     assert (hand_at_rest == hand_there).all()
     assert (hand_at_rest != hand_turned).any(), "what the hand holds and how it is turned may decide"
