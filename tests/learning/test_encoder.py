@@ -20,7 +20,7 @@ from robot_rlhf.learning.sight import Sight
 from sim.jpeg import decode
 
 SIZE, STEPS, SPEED = 32, 12, 0.1
-CONFIG = EncoderConfig(keypoints=4, channels=8, hidden=32, steps=300, shift_px=1)
+CONFIG = EncoderConfig(keypoints=4, channels=8, hidden=32, steps=100, shift_px=1)
 CAMERA = "front"
 
 
