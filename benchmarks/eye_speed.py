@@ -41,7 +41,7 @@ def main() -> None:
     for name in ("reach", "pick_cube"):
         with contextlib.closing(TaskEnv(name, cameras=(VIEW,))) as env:
             state, _ = env.reset(seed=0)
-            sight = Sight.of(Encoder(env.obs_size, env.axes, (VIEW,), EncoderConfig(), 0).snapshot())
+            sight = Sight.of(Encoder(env.obs_size, (VIEW,), EncoderConfig(), 0).snapshot())
             assert sight is not None
             scene, row, view = env.scene, env.scene.pack(), viewpoint_named(VIEW)
             for pixels in (64, 128):

@@ -1,9 +1,11 @@
 """Pictures as a few numbers, shared by policy, critics and reward model: what replaces the poses of things.
 
 A small convolution follows keypoints (spatial softmax, Levine et al. 2016), and a layer behind them learns
-to foretell what the arm will do and where it will be: in a few steps, and at the next thing that happens,
-when the gripper's command changes or the episode ends. Where an operator's hand will stop to close the
-gripper is where the thing lies, so what they drove says what to look at, with no pose known to anybody.
+where the arm will be at the next thing that happens, when the gripper's command changes or the episode ends:
+in the room, and as seen from the hand. Where an operator's hand will stop to close the gripper is where the
+thing lies, so what they drove says what to look at, with no pose known to anybody. It is not told where the
+hand is nor how fast it moves: in demonstrations that alone tells where they lead, and whoever goes by it
+is lost as soon as the policy leaves their path (causal confusion, de Haan et al. 2019).
 Fitted once, to the operator's steps; from then on the numbers stay what they mean, are computed once a moment
 and kept in place of pictures, and all that learns does so at the speed that it has without cameras.
 """
@@ -24,7 +26,23 @@ from robot_rlhf.feedback.episode import Episode, Float32
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.networks import MLP, Normaliser
-from robot_rlhf.learning.sight import EYE, FINE, HEAD, LIKELY, PATCH, PLACE, PREFIX, SHARPNESS, looked_at
+from robot_rlhf.learning.sight import (
+    CHANGES,
+    EYE,
+    FINE,
+    HAND,
+    HEAD,
+    LIKELY,
+    PLACE,
+    PREFIX,
+    SHARPNESS,
+    STRIDE,
+    TOOL,
+    VARIANCE_FLOOR,
+    WINDOW,
+    looked_at,
+    posture,
+)
 from robot_rlhf.learning.state import Tensors, check_fits, module_state
 from robot_rlhf.learning.strides import gripper_changes, operator_runs
 from sim.jpeg import Picture, decode
@@ -32,7 +50,6 @@ from sim.jpeg import Picture, decode
 Seen = Callable[[int, str], Sequence[bytes]]
 """(episode's id, camera) -> its JPEGs (T + 1), as `feedback.store.Store.pictures`."""
 
-_CHANGES = 2.0  # what is foretold of the state, in its own units
 _AT_ONCE = 256  # pictures that are encoded together
 _MOST_MOMENTS = 20_000  # that a fit looks at; 25 KB each with two cameras of 64 pixels
 
@@ -45,9 +62,9 @@ class Eye(nn.Module):
         super().__init__()
         channels = config.channels
         self.layers = nn.Sequential(
-            nn.Conv2d(3, 2 * channels, PATCH, PATCH),
+            nn.Conv2d(3, channels, WINDOW, STRIDE, 1),
             nn.ReLU(),
-            nn.Conv2d(2 * channels, channels, 3, 1, 1),
+            nn.Conv2d(channels, channels, 3, 1, 1),
             nn.ReLU(),
             nn.Conv2d(channels, config.keypoints, 1),
         )
@@ -56,6 +73,8 @@ class Eye(nn.Module):
         maps = self.layers(pictures.float() / 255.0 - 0.5)
         height, width = maps.shape[-2:]
         flat = maps.flatten(2)
+        spread = (flat.var(-1, correction=0, keepdim=True) + VARIANCE_FLOOR).sqrt()
+        flat = (flat - flat.mean(-1, keepdim=True)) / spread  # so that maps are sharp from the first step on
         where = (flat * SHARPNESS).softmax(-1).unflatten(-1, (height, width))
         columns = (where.sum(2) * torch.linspace(-1.0, 1.0, width, device=maps.device)).sum(-1)
         rows = (where.sum(3) * torch.linspace(-1.0, 1.0, height, device=maps.device)).sum(-1)
@@ -74,37 +93,33 @@ class Eye(nn.Module):
 
 @dataclass(frozen=True)
 class EncoderReport:
-    """How a fit went: the mean squared error of what is foretold, in variances of it, over the last tenth of
-    the steps; and the moments it was fitted to."""
+    """How a fit went: the mean squared error of what is foretold, over the last tenth of the steps; and the
+    moments it was fitted to."""
 
     error: float
     moments: int
 
 
 class Encoder(nn.Module):
-    """(state (p,), pictures) -> observation (size,): the state, what is foretold from it and the pictures,
-    and the keypoints. Before `fit` all but the state is 0."""
+    """(state (p,), pictures) -> observation (size,): the state, the way to the next event as it is foretold
+    from the pictures, and the keypoints. Before `fit` all but the state is 0."""
 
     _fitted: Tensor
 
-    def __init__(
-        self, state_size: int, action_size: int, cameras: Sequence[str], config: EncoderConfig, seed: int
-    ) -> None:
+    def __init__(self, state_size: int, cameras: Sequence[str], config: EncoderConfig, seed: int) -> None:
         super().__init__()
         self.config, self.cameras = config, tuple(cameras)
-        self._state_size, self._action_size = state_size, action_size
+        self._state_size = state_size
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self._eyes = nn.ModuleList(Eye(config) for _ in cameras)
             keypoints = 3 * config.keypoints * len(cameras)
-            self._acts = config.chunk * action_size
-            self._foretold = (len(config.horizons) + 1) * state_size
-            self._head = MLP(
-                keypoints + state_size, config.hidden, 1, self._acts + self._foretold, torch.default_generator
-            )
+            hand = len(range(state_size)[HAND])
+            told = 2 * (len(range(state_size)[TOOL]) + hand)
+            self._head = MLP(keypoints + hand, config.hidden, 1, told, torch.default_generator)
         self._normaliser = Normaliser(state_size)
         self.register_buffer("_fitted", torch.zeros((), dtype=torch.bool))
-        self.size = 2 * state_size + self._foretold + keypoints
+        self.size = state_size + 2 * told + keypoints
         """How many numbers an observation has."""
 
     @property
@@ -147,16 +162,18 @@ class Encoder(nn.Module):
     def forward(self, state: Tensor, pictures: Tensor) -> Tensor:
         """States (B, p) and what the cameras saw, (B, cameras, 3, H, W) uint8 -> observations (B, size)."""
         keypoints = self._keypoints(pictures)
-        foretold = self._foretell(keypoints, self._normaliser(state))[:, self._acts :]
-        fine = torch.tanh(FINE * foretold[:, : self._state_size])
-        return torch.cat((state, foretold, fine, keypoints), -1)
+        there, from_hand = self._foretell(keypoints, self._normaliser(state)).chunk(2, -1)
+        here = torch.cat((state[:, TOOL], state[:, HAND]), -1)
+        way = torch.cat((there - CHANGES * here, from_hand), -1)
+        return torch.cat((state, way, torch.tanh(FINE * way), keypoints), -1)
 
     def _keypoints(self, pictures: Tensor) -> Tensor:
         """(B, cameras, 3, H, W) -> (B, 3 K cameras)."""
         return torch.cat([eye(pictures[:, index]) for index, eye in enumerate(self._eyes)], -1)
 
     def _foretell(self, keypoints: Tensor, normalised: Tensor) -> Tensor:
-        told: Tensor = self._head(torch.cat((keypoints, normalised), -1))
+        """(B, 2 q): the posture at the next event, and how far that is from the arm's own."""
+        told: Tensor = self._head(torch.cat((keypoints, normalised[:, HAND]), -1))
         return told
 
     # -- learning to see ---------------------------------------------------------------------------------
@@ -169,7 +186,7 @@ class Encoder(nn.Module):
         succeeded: Collection[int] = (),
         device: Device = "cpu",
     ) -> EncoderReport:
-        """Learn to foretell what the operator did in these episodes, and what the policy did last where it
+        """Learn to foretell where the operator went in these episodes, and where the policy did last where it
         `succeeded`, from what was seen, on `device`; what sees then is on the CPU. Once; raises ValueError
         where they drove nothing."""
         state, pictures, wanted = self._examples(episodes, seen, rng, succeeded)
@@ -188,8 +205,7 @@ class Encoder(nn.Module):
             shifted = _shifted(pictures[rows], config.shift_px, rng).to(device)  # all at once are too many
             rows, noised = rows.to(device), torch.from_numpy(noise).to(device)
             told = self._foretell(self._keypoints(shifted), normalised[rows] + noised)
-            error = (told - wanted[rows]).square()
-            loss = 0.5 * error[:, : self._acts].mean() + error[:, self._acts :].mean()
+            loss = (told - wanted[rows]).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
@@ -203,7 +219,7 @@ class Encoder(nn.Module):
     def _examples(
         self, episodes: Sequence[Episode], seen: Seen, rng: np.random.Generator, succeeded: Collection[int]
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """States (N, p), pictures (N, cameras, 3, H, W) and what is to be foretold (N, acts + foretold)."""
+        """States (N, p), pictures (N, cameras, 3, H, W) and what is to be foretold (N, 2 q)."""
         chosen = [
             (episode, run)
             for episode in episodes
@@ -233,19 +249,10 @@ class Encoder(nn.Module):
         )
 
     def _to_foretell(self, episode: Episode, run: slice) -> Float32:
-        """(run, acts + foretold): the next actions, how the state changes to the next event, and how it does
-        in so many steps; what goes on beyond the run's end is as at its end."""
-        action = episode.action[run]
-        state = episode.obs[run.start : run.stop + 1, : self._state_size]
-        steps, now = len(action), np.arange(len(action))
-        ahead = np.minimum(now[:, None] + np.arange(self.config.chunk), steps - 1)
-        chunks = action[ahead].reshape(steps, -1)
-        reached = [
-            next_events(action),
-            *(np.minimum(now + horizon, steps) for horizon in self.config.horizons),
-        ]
-        changes = [_CHANGES * (state[then] - state[:-1]) for then in reached]
-        return np.concatenate([chunks, *changes], axis=1)
+        """(run, 2 q): the arm's posture at the next event, and how far that is from the one that it has."""
+        here = CHANGES * posture(episode.obs[run.start : run.stop + 1, : self._state_size])
+        there = here[next_events(episode.action[run])]
+        return np.concatenate([there, there - here[:-1]], axis=1)
 
     # -- kept --------------------------------------------------------------------------------------------
 
@@ -258,7 +265,6 @@ class Encoder(nn.Module):
             f"{PREFIX}mean": self._normaliser.mean.numpy().copy(),
             f"{PREFIX}inverse_std": self._normaliser.inverse_std.numpy().copy(),
             f"{PREFIX}clip": np.array([Normaliser.CLIP], np.float32),
-            f"{PREFIX}acts": np.array([self._acts], np.float32),
         }
         for part, tensors in (("weights", self._head.weights), ("biases", self._head.biases)):
             for layer, tensor in enumerate(tensors):

@@ -14,11 +14,7 @@ class EncoderConfig:
     channels: int = 16
     """Of the convolutions."""
     hidden: int = 64
-    """Width of the layer that foretells from keypoints and state."""
-    horizons: tuple[int, ...] = (3, 6, 12)
-    """How many steps ahead the arm's own state is foretold."""
-    chunk: int = 10
-    """How many of the operator's next actions are foretold."""
+    """Width of the layer that foretells from keypoints."""
     steps: int = 600
     """Gradient steps of a fit."""
     batch_size: int = 64
@@ -30,7 +26,7 @@ class EncoderConfig:
     shift_px: int = 2
     """Pictures are shifted at random by up to so many pixels while it is fitted."""
     state_noise: float = 0.05
-    """Noise on the arm's state while it is fitted, in its standard deviations."""
+    """Noise on what is told of the hand while it is fitted, in its standard deviations."""
     anew_at: int = 0
     """Episodes that the policy has driven from which it is fitted anew, to takeovers and successes too, and
     all that learns behind it with it; 0: never, since it has done harm so far (docs/measurements.md)."""
@@ -38,11 +34,9 @@ class EncoderConfig:
     """It is fitted anew again with every so many times as many."""
 
     def __post_init__(self) -> None:
-        for name in ("keypoints", "channels", "hidden", "chunk", "steps", "batch_size"):
+        for name in ("keypoints", "channels", "hidden", "steps", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"encoder.{name} is {getattr(self, name)}: it must be at least 1")
-        if not self.horizons or min(self.horizons) < 1:
-            raise ValueError(f"encoder.horizons is {self.horizons}: name at least one, none below 1")
         if self.learning_rate <= 0.0:
             raise ValueError(f"encoder.learning_rate is {self.learning_rate}: it must be positive")
         if not 1.0 < self.anew_growth < float("inf"):

@@ -181,7 +181,7 @@ class Learner:
 
     def _new_encoder(self) -> Encoder:
         config, seed = self.config, seed_of(self.config.seed, Purpose.ENCODER)
-        return Encoder(self._state_size, self._action_size, config.camera_names, config.encoder, seed)
+        return Encoder(self._state_size, config.camera_names, config.encoder, seed)
 
     @property
     def ready(self) -> bool:

@@ -172,8 +172,8 @@ def test_eyes_are_fitted_there_and_see_here() -> None:
         Image.fromarray(np.full((16, 16, 3), 40 * id, np.uint8)).save(written, "JPEG")
         return [written.getvalue()] * (STEPS + 1)
 
-    config = EncoderConfig(keypoints=2, channels=2, hidden=4, chunk=2, steps=4, batch_size=8)
-    here, there = (Encoder(OBS, AXES, ("front",), config, SEED) for _ in range(2))
+    config = EncoderConfig(keypoints=2, channels=2, hidden=4, steps=4, batch_size=8)
+    here, there = (Encoder(OBS, ("front",), config, SEED) for _ in range(2))
     report = here.fit(SHOWN, pictures, np.random.default_rng(0))
     with pretended_gpu() as gpu:
         assert there.fit(SHOWN, pictures, np.random.default_rng(0), device=GPU) == report

@@ -14,6 +14,7 @@ from typing import Any, NoReturn
 import pytest
 
 from robot_rlhf.feedback.store import Store, StoreError
+from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import (
     BEGINNING,
@@ -131,7 +132,8 @@ def test_a_run_of_an_older_version_may_name_what_is_no_setting_any_more(tmp_path
     """Its own config may; a file that somebody writes for a new run may not."""
     RunFolder.create(tmp_path / "run", RunConfig(seed=3)).close()
     file = tmp_path / "run" / CONFIG
-    file.write_text(file.read_text().replace("[clone]", "[clone]\nidle_speed = 0.03\ndrop_idle = true"))
+    text = file.read_text().replace("[clone]", "[clone]\nidle_speed = 0.03\ndrop_idle = true")
+    file.write_text(text.replace("[encoder]", "[encoder]\nchunk = 10\nhorizons = [3, 6, 12]"))
     assert read_config(tmp_path / "run") == RunConfig(seed=3)
     with pytest.raises(RunError, match=r"unknown key clone\.idle_speed"):
         load_config(file)
