@@ -94,16 +94,21 @@ def _axis_speeds(tool_pos_m: Three, spec: RobotSpec, dt_s: float) -> list[tuple[
     v solves v * dt + v^2 / (2 * a) = d: a control period's travel and then the braking distance fill
     the room d, so that braking from one period to the next never takes more than a.
     """
-
-    def greatest(room_m: float) -> float:
-        room_m = max(room_m, 0.0)
-        return 2.0 * room_m / (dt_s + math.sqrt(dt_s**2 + 2.0 * room_m / spec.max_acceleration_m_s2))
-
-    low, high = spec.workspace_low_m.tolist(), spec.workspace_high_m.tolist()
+    low, high, gentle = (
+        spec.workspace_low_m.tolist(),
+        spec.workspace_high_m.tolist(),
+        spec.max_acceleration_m_s2,
+    )
     return [
-        (-greatest(at - least), greatest(most - at))
+        (-_stops_within(at - least, gentle, dt_s), _stops_within(most - at, gentle, dt_s))
         for at, least, most in zip(tool_pos_m, low, high, strict=True)
     ]
+
+
+def _stops_within(room_m: float, acceleration_m_s2: float, dt_s: float) -> float:
+    if room_m <= 0.0:
+        return 0.0
+    return 2.0 * room_m / (dt_s + math.sqrt(dt_s**2 + 2.0 * room_m / acceleration_m_s2))
 
 
 def _between(wanted: Three, walls: list[tuple[float, float]]) -> Three:

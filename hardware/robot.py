@@ -7,6 +7,7 @@ that runs out is safe.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -65,8 +66,9 @@ def vector(value: Sequence[float] | Vector, size: int, name: str) -> Vector:
     array = np.array(value, dtype=np.float64)
     if array.shape != (size,):
         raise ValueError(f"{name} has shape {array.shape}, expected ({size},)")
-    if not np.isfinite(array).all():
-        raise ValueError(f"{name} is {array.tolist()}: every number must be finite")
+    numbers = array.tolist()
+    if not all(map(math.isfinite, numbers)):  # a fifth of numpy's time for so few
+        raise ValueError(f"{name} is {numbers}: every number must be finite")
     array.setflags(write=False)
     return array
 

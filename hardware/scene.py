@@ -13,7 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from hardware.robot import RobotState
+
 Array = NDArray[np.float64]
+Number = Array | float
+"""(...) numbers; that of a moment is a float, with which numpy is many times as fast as with a 0-d array."""
 
 JOINTS = 7
 _FIXED = JOINTS + 1 + 1 + 3 + 4 + 3
@@ -29,12 +33,28 @@ class Scene:
     """
 
     joint_pos_rad: Array
-    gripper: Array
-    gripper_target: Array
+    gripper: Number
+    gripper_target: Number
     tool_pos_m: Array
     tool_quat_xyzw: Array
     tool_vel_m_s: Array
     objects: Mapping[str, Array]
+
+    @staticmethod
+    def of(state: RobotState, objects: Mapping[str, Array], gripper_target: float | None = None) -> Scene:
+        """The moment of an arm's `state` with things at `objects`; whoever does not know which opening is
+        wanted takes it to be the one that is."""
+        joints = np.zeros(JOINTS)
+        joints[: len(state.joint_pos_rad)] = state.joint_pos_rad
+        return Scene(
+            joint_pos_rad=joints,
+            gripper=state.gripper,
+            gripper_target=state.gripper if gripper_target is None else gripper_target,
+            tool_pos_m=state.tool_pos_m,
+            tool_quat_xyzw=state.tool_quat_xyzw,
+            tool_vel_m_s=state.tool_twist[:3],
+            objects=objects,
+        )
 
     def pack(self) -> NDArray[np.float32]:
         """One flat row a moment, (..., 19 + 7 * objects) float32, objects in their mapping's order."""

@@ -13,12 +13,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
 from hardware.limits import limit
-from hardware.robot import Applied, Command, Limit, RobotError, RobotSpec, RobotState, Source
+from hardware.robot import Applied, Command, Limit, RobotError, RobotSpec, RobotState
+from sim.arm_memory import InForce, Memory
 from sim.arms.model import ArmModel
 from sim.arms.panda import PANDA
 from sim.bullet import pybullet
@@ -32,37 +32,9 @@ _EVERY = 4  # physics steps between two control updates
 _PULL = 10.0  # 1/s, correction towards the integrated pose
 _HOMING = 0.5  # 1/s, of the null space towards the home posture
 _DAMPING = 1e-4 * np.eye(6)
-_AT_REST = (0.0,) * 6
+_AT_REST = [0.0] * 6
 _SLACK_RAD = 0.1  # nor the integrated yaw
 _SLACK_M = 0.01  # the integrated pose never runs further ahead than this (a push against a wall)
-
-
-class _InForce(msgspec.Struct, frozen=True):
-    """An `Applied` as it travels."""
-
-    seq: int
-    twist: tuple[float, ...]
-    gripper: float
-    valid_for_s: float
-    source: Source
-    limits: tuple[Limit, ...]
-
-
-class _Memory(msgspec.Struct, frozen=True):
-    """What the controller remembers from one update to the next."""
-
-    seq: int
-    waited: int
-    changed: bool
-    gripper_target: float
-    applied: _InForce | None
-    before: _InForce | None
-    sent_ns: int
-    expires_ns: int
-    goal_pos: tuple[float, ...]
-    goal_velocity: tuple[float, ...]
-    goal_yaw: float = 0.0
-    goal_turn: float = 0.0
 
 
 class _Moment(NamedTuple):
@@ -104,10 +76,11 @@ class SimArm:
         )
         self._client.changeConstraint(gear, gearRatio=-1, erp=0.1, maxForce=200)
         self._seq = 0
-        self._waited = 0  # physics steps since the last control update
+        self._updated_ns = 0  # the last control update
         self._changed = True  # the next physics step has one in any case
         self._gripper_target = 1.0
         self._applied: Applied | None = None
+        self._twist = _AT_REST  # its, as floats
         self._before: Applied | None = None  # in force when this instant began
         self._sent_ns = -1
         self._expires_ns = 0
@@ -144,8 +117,9 @@ class SimArm:
                     break
             else:
                 raise ValueError(f"no posture reaches {tool_pos_m.tolist()} m within 1e-5")
-        self._seq, self._waited, self._changed = 0, 0, True
-        self._applied = self._before = None
+        self._seq, self._updated_ns, self._changed = 0, self._world.now_ns(), True
+        self._put_in_force(None)
+        self._before = None
         self._sent_ns, self._expires_ns = -1, 0
         self._goal_yaw = 0.0
         self._grip(1.0)
@@ -204,9 +178,10 @@ class SimArm:
         if now > self._sent_ns:  # several commands in one instant earn one period's acceleration
             self._before, self._sent_ns = self._applied, now
         applied = limit(command, self.read(), self._before, self._spec, 1.0 / self._spec.control_hz)
-        if self._applied is None or not np.array_equal(applied.command.twist, self._applied.command.twist):
+        first, twist = self._applied is None, self._twist
+        self._put_in_force(applied)
+        if first or self._twist != twist:
             self._changed = True
-        self._applied = applied
         if applied.command.gripper != self._gripper_target:
             self._grip(applied.command.gripper)
         self._expires_ns = now + round(applied.command.valid_for_s * 1e9)
@@ -214,7 +189,7 @@ class SimArm:
 
     def stop(self) -> None:
         if self._applied is not None:
-            self._halt(self._applied, ())
+            self._halt(self._applied)
         self._rest_here()
 
     def _rest_here(self) -> None:
@@ -222,8 +197,12 @@ class SimArm:
         self._goal_turn = 0.0
         self._changed = True
 
-    def _halt(self, applied: Applied, limits: tuple[Limit, ...]) -> None:
-        self._applied = Applied(replace(applied.command, twist=np.zeros(6)), limits)
+    def _halt(self, applied: Applied, *limits: Limit) -> None:
+        self._put_in_force(Applied(replace(applied.command, twist=np.zeros(6)), limits))
+
+    def _put_in_force(self, applied: Applied | None) -> None:
+        self._applied = applied
+        self._twist = _AT_REST if applied is None else applied.command.twist.tolist()
 
     def close(self) -> None:
         if not self._closed:
@@ -240,16 +219,21 @@ class SimArm:
         )
         return np.array(linear + angular)[:, :-2]
 
-    def _control(self) -> None:
-        if self._waited < _EVERY and not self._changed:
-            self._waited += 1
-            return
+    def _control(self) -> int:
+        """Update where one is due; in how many physics steps the next is."""
+        now, period = self._world.now_ns(), _EVERY * TIMESTEP_NS
+        passed = now - self._updated_ns
+        if self._changed or passed >= period:
+            self._update(now, passed / 1e9)
+            self._updated_ns, self._changed, passed = now, False, 0
+        return (period - passed) // TIMESTEP_NS
+
+    def _update(self, now: int, passed_s: float) -> None:
+        """Set the joints' speeds anew, `passed_s` after the last time."""
         states, position, quaternion, _, _ = self._measure()
-        applied = self._applied
-        if applied is not None and self._world.now_ns() >= self._expires_ns and applied.command.twist.any():
-            self._halt(applied, (Limit.EXPIRED,))
-        twist = _AT_REST if self._applied is None else self._applied.command.twist.tolist()
-        passed_s = self._waited * TIMESTEP_NS / 1e9
+        if self._applied is not None and self._twist != _AT_REST and now >= self._expires_ns:
+            self._halt(self._applied, Limit.EXPIRED)
+        twist = self._twist
         due = [
             place + speed * passed_s for place, speed in zip(self._goal_pos, self._goal_velocity, strict=True)
         ]
@@ -261,17 +245,14 @@ class SimArm:
             due_yaw = self._goal_yaw + self._goal_turn * passed_s
             self._goal_yaw = min(max(due_yaw, here - _SLACK_RAD), here + _SLACK_RAD)
         self._goal_turn = 0.0 if tilts else twist[5]
-        self._waited, self._changed = 1, False
-        wanted = [
-            *(speed + _PULL * (a - b) for speed, a, b in zip(twist[:3], goal, position, strict=True)),
-            *(
-                speed + (0.0 if tilts else _PULL * turn)
-                for speed, turn in zip(twist[3:], _turn_to_down(quaternion, self._goal_yaw), strict=True)
-            ),
-        ]
+        turn = (0.0, 0.0, 0.0) if tilts else _turn_to_down(quaternion, self._goal_yaw)
+        error = [*[a - b for a, b in zip(goal, position, strict=True)], *turn]
+        wanted = [speed + _PULL * off for speed, off in zip(twist, error, strict=True)]
         joints = [state[0] for state in states[:-2]]
-        towards_home = _HOMING * (self._home - joints)
-        speeds = _damped(self._jacobian(joints), np.array(wanted), towards_home)
+        towards_home = [
+            _HOMING * (home - joint) for home, joint in zip(self._model.home_rad, joints, strict=True)
+        ]
+        speeds = _damped(self._jacobian(joints), np.array(wanted), np.array(towards_home))
         bounded = [min(max(a, -b), b) for a, b in zip(speeds.tolist(), self._fastest, strict=True)]
         self._drive_joints(
             self.body,
@@ -294,47 +275,32 @@ class SimArm:
             )
 
     def _memory(self) -> bytes:
-        return msgspec.msgpack.encode(
-            _Memory(
-                self._seq,
-                self._waited,
-                self._changed,
-                self._gripper_target,
-                _packed(self._applied),
-                _packed(self._before),
-                self._sent_ns,
-                self._expires_ns,
-                tuple(self._goal_pos),
-                tuple(self._goal_velocity),
-                self._goal_yaw,
-                self._goal_turn,
-            )
-        )
+        return Memory(
+            seq=self._seq,
+            waited=(self._world.now_ns() - self._updated_ns) // TIMESTEP_NS,
+            changed=self._changed,
+            gripper_target=self._gripper_target,
+            applied=InForce.of(self._applied),
+            before=InForce.of(self._before),
+            sent_ns=self._sent_ns,
+            expires_ns=self._expires_ns,
+            goal_pos=tuple(self._goal_pos),
+            goal_velocity=tuple(self._goal_velocity),
+            goal_yaw=self._goal_yaw,
+            goal_turn=self._goal_turn,
+        ).to_bytes()
 
     def _recall(self, saved: bytes) -> None:
-        memory = msgspec.msgpack.decode(saved, type=_Memory)
+        memory = Memory.from_bytes(saved)
         self._moment = -1
-        self._seq, self._waited, self._changed = memory.seq, memory.waited, memory.changed
-        self._applied, self._before = _unpacked(memory.applied), _unpacked(memory.before)
+        self._seq, self._changed = memory.seq, memory.changed
+        self._updated_ns = self._world.now_ns() - memory.waited * TIMESTEP_NS
+        self._put_in_force(None if memory.applied is None else memory.applied.applied())
+        self._before = None if memory.before is None else memory.before.applied()
         self._sent_ns, self._expires_ns = memory.sent_ns, memory.expires_ns
         self._goal_pos, self._goal_velocity = memory.goal_pos, memory.goal_velocity
         self._goal_yaw, self._goal_turn = memory.goal_yaw, memory.goal_turn
         self._grip(memory.gripper_target)
-
-
-def _packed(applied: Applied | None) -> _InForce | None:
-    if applied is None:
-        return None
-    command = applied.command
-    twist = tuple(command.twist.tolist())
-    return _InForce(command.seq, twist, command.gripper, command.valid_for_s, command.source, applied.limits)
-
-
-def _unpacked(saved: _InForce | None) -> Applied | None:
-    if saved is None:
-        return None
-    twist = np.array(saved.twist)
-    return Applied(Command(saved.seq, twist, saved.gripper, saved.valid_for_s, saved.source), saved.limits)
 
 
 def _turn_to_down(quaternion: Sequence[float], yaw: float = 0.0) -> tuple[float, float, float]:
@@ -355,5 +321,5 @@ def _yaw(quaternion: Sequence[float]) -> float:
 
 def _damped(jacobian: Array, wanted: Array, spare: Array) -> Array:
     """Joint speeds for a wanted twist: damped least squares, `spare` in what is left of the null space."""
-    rest = wanted - jacobian @ spare
-    return np.asarray(spare + jacobian.T @ np.linalg.solve(jacobian @ jacobian.T + _DAMPING, rest))
+    rest = wanted - jacobian.dot(spare)  # `dot` is quicker than `@` for so few numbers
+    return spare + np.linalg.solve(jacobian.dot(jacobian.T) + _DAMPING, rest).dot(jacobian)

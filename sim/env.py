@@ -7,6 +7,7 @@ success off an episode's length.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.robot import Applied, Command, Robot, Source
-from hardware.scene import JOINTS, Scene
+from hardware.scene import Scene
 from sim.arms.model import make_arm
 from sim.cell import Cell, SimCell
 from sim.curriculum import nearer
@@ -132,7 +133,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._vary(self.randomise.draw(rng, self.task.props))
         self.start = self._variation.layout(start, self.task.props)
         self._step = self._held = 0
-        self._late: deque[Array] = deque()
+        self._late: deque[list[float]] = deque()
         self._gripper = 1.0 if self.task.uses_gripper else 0.0
         self.cell.lay_out(self.start, self._gripper)
         return self.look()
@@ -162,34 +163,34 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
     def act(self, action: Float32) -> Float32:
         """The first half of `step`: have the arm do `action` from now on. Returns what the limits let
         through of it."""
-        wanted = np.asarray(action, dtype=np.float64)
-        if wanted.shape != self.action_space.shape or not np.isfinite(wanted).all():
-            raise ValueError(
-                f"action {wanted.tolist()}: expected {self.action_space.shape} finite numbers in [-1, 1]"
-            )
-        wanted = self._arriving(np.minimum(np.maximum(wanted, -1.0), 1.0))  # a third of `clip`'s time
+        given = np.asarray(action, dtype=np.float64)
+        numbers = given.tolist()
+        if given.shape != (self.axes,) or not all(map(math.isfinite, numbers)):
+            raise ValueError(f"action {numbers}: expected ({self.axes},) finite numbers in [-1, 1]")
+        wanted = self._arriving(_within(numbers))
         grip = wanted[3] if self.task.uses_gripper else 0.0
         turn = wanted[-1] * FULL_TURN_RAD_S if self.task.turns else 0.0
-        applied = self.drive(wanted[:3] * SPEED_M_S, grip, 2.0 / self.control_hz, Source.POLICY, turn)
-        executed = wanted.astype(np.float32)
-        executed[:3] = applied.command.twist[:3] / SPEED_M_S
+        velocity_m_s = [one * SPEED_M_S for one in wanted[:3]]
+        applied = self.drive(velocity_m_s, grip, 2.0 / self.control_hz, Source.POLICY, turn)
+        twist = applied.command.twist.tolist()
+        executed = [*(one / SPEED_M_S for one in twist[:3]), *wanted[3:]]
         if self.task.turns:
-            executed[-1] = applied.command.twist[5] / FULL_TURN_RAD_S
-        return np.minimum(np.maximum(executed, -1.0), 1.0)
+            executed[-1] = twist[5] / FULL_TURN_RAD_S
+        return np.array(_within(executed), np.float32)
 
-    def _arriving(self, action: Array) -> Array:
+    def _arriving(self, action: list[float]) -> list[float]:
         """What reaches the arm as `action` is sent: one that was sent before where they come late; first of
         all none, with the gripper as it is."""
         if self._variation.delay_steps == 0:
             return action
         self._late.append(action)
         if len(self._late) <= self._variation.delay_steps:
-            return np.zeros(action.shape)
+            return [0.0] * self.axes
         return self._late.popleft()
 
     def drive(
         self,
-        velocity_m_s: NDArray[np.float64],
+        velocity_m_s: Sequence[float] | Array,
         grip: float,
         valid_for_s: float,
         source: Source,
@@ -217,18 +218,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
 
     def look(self) -> Scene:
         """The moment, as it is now."""
-        state = self.robot.read()
-        joints = np.zeros(JOINTS)
-        joints[: len(state.joint_pos_rad)] = state.joint_pos_rad
-        return Scene(
-            joint_pos_rad=joints,
-            gripper=np.asarray(state.gripper),
-            gripper_target=np.asarray(self._gripper),
-            tool_pos_m=state.tool_pos_m,
-            tool_quat_xyzw=state.tool_quat_xyzw,
-            tool_vel_m_s=state.tool_twist[:3],
-            objects=self.cell.poses(),
-        )
+        return Scene.of(self.robot.read(), self.cell.poses(), self._gripper)
 
     @property
     def gripper_target(self) -> float:
@@ -237,7 +227,7 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
 
     def save(self) -> EnvState:
         """This moment, to go back to or to hand to another environment of the same task."""
-        late = tuple(tuple(action.tolist()) for action in self._late)
+        late = tuple(tuple(action) for action in self._late)
         return EnvState(self.cell.save(), self._step, self._held, self._gripper, self._variation, late)
 
     def restore(self, state: EnvState) -> Float32:
@@ -245,10 +235,15 @@ class TaskEnv(gymnasium.Env[Float32, Float32]):
         self._vary(state.variation)
         self.cell.restore(state.sim)
         self._step, self._held, self._gripper = state.step, state.held, state.gripper
-        self._late = deque(np.array(action) for action in state.late)
+        self._late = deque(list(action) for action in state.late)
         return self.see()
 
     def close(self) -> None:
         if self._eyes is not None:
             self._eyes.close()
         self.cell.close()
+
+
+def _within(action: list[float]) -> list[float]:
+    """Each number cut to [-1, 1]."""
+    return [min(max(one, -1.0), 1.0) for one in action]

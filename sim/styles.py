@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Prop, Task, Waypoint
 
 _LYING_M = 0.03  # a 4 cm cube whose middle is below this lies on the table
@@ -30,7 +31,7 @@ def _vase(scene: Scene) -> Array:
 def over_the_vase(scene: Scene) -> Array:
     """1 with the cube in the air within 8 cm of the vase's axis, 0 from 12 cm on or while it lies."""
     cube = scene.objects["cube"]
-    away = np.linalg.norm(cube[..., :2] - _vase(scene), axis=-1)
+    away = length(cube[..., :2] - _vase(scene))
     return np.asarray((cube[..., 2] >= _LYING_M) * np.clip((0.12 - away) / 0.04, 0.0, 1.0))
 
 
@@ -59,9 +60,9 @@ def around_the_vase(scene: Scene, waypoint: Waypoint) -> Waypoint:
 
 def rough_at_the_cube(scene: Scene) -> Array:
     """1 with the tool faster than 12 cm/s at the cube while it lies, 0 below 4 cm/s or from 8 cm away on."""
-    away = np.linalg.norm(scene.objects["cube"][..., :3] - scene.tool_pos_m, axis=-1)
+    away = length(scene.objects["cube"][..., :3] - scene.tool_pos_m)
     near = np.clip((0.08 - away) / 0.04, 0.0, 1.0)
-    speed = np.linalg.norm(scene.tool_vel_m_s, axis=-1)
+    speed = length(scene.tool_vel_m_s)
     lies = scene.objects["cube"][..., 2] < _LYING_M
     return np.asarray(lies * near * np.clip((speed - 0.04) / 0.08, 0.0, 1.0))
 

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import columns
 
 Array = NDArray[np.float64]
 
@@ -185,7 +186,7 @@ def _loaded(where: str) -> Task:
 def tool_yaw(scene: Scene) -> Array:
     """(...) rad that the tool is turned about the vertical, counterclockwise from above, while it looks
     down."""
-    x, y = scene.tool_quat_xyzw[..., 0], scene.tool_quat_xyzw[..., 1]
+    x, y, _, _ = columns(scene.tool_quat_xyzw)
     return np.asarray(2 * np.arctan2(y * np.sign(x), np.abs(x)))
 
 

@@ -56,12 +56,13 @@ class World:
         self.bodies: dict[str, int] = {}
         self._slides: dict[str, tuple[int, int]] = {}  # name -> body, and link of it
         self._markers: dict[str, Array] = {}
-        self._controllers: list[tuple[Callable[[], None], Callable[[], bytes], Callable[[bytes], None]]] = []
+        self._controllers: list[tuple[Callable[[], int], Callable[[], bytes], Callable[[bytes], None]]] = []
         self._time_ns = 0
         self.moment = 0
         """Another number whenever things may be elsewhere: what was measured in the same one still holds."""
         # bound once: a client looks every name up anew
-        self._step, self._base_pose = self.client.stepSimulation, self.client.getBasePositionAndOrientation
+        self._step, self._link_state = self.client.stepSimulation, self.client.getLinkState
+        self._base_pose = self.client.getBasePositionAndOrientation
         for prop in props:
             self._add(prop)
         self._initial: int | None = None
@@ -117,9 +118,10 @@ class World:
         return shape
 
     def attach(
-        self, control: Callable[[], None], save: Callable[[], bytes], restore: Callable[[bytes], None]
+        self, control: Callable[[], int], save: Callable[[], bytes], restore: Callable[[bytes], None]
     ) -> None:
-        """Have `control` called before every physics step; `save` and `restore` carry what it remembers."""
+        """Have `control` called before physics steps: whenever somebody begins to wait, and again after as
+        many steps as it returns, at the latest. `save` and `restore` carry what it remembers."""
         self._controllers.append((control, save, restore))
 
     # -- time ---------------------------------------------------------------------------------------
@@ -130,12 +132,14 @@ class World:
 
     def wait_until(self, deadline_ns: int) -> int:
         """Step physics up to `deadline_ns`; a simulation is never late, so it returns 0."""
-        while self._time_ns + TIMESTEP_NS <= deadline_ns:
-            for control, _, _ in self._controllers:
-                control()
-            self._step()
-            self._time_ns += TIMESTEP_NS
+        step, left = self._step, (deadline_ns - self._time_ns) // TIMESTEP_NS
+        while left > 0:
+            steps = min([left, *(control() for control, _, _ in self._controllers)])
+            for _ in range(steps):
+                step()
+            self._time_ns += steps * TIMESTEP_NS
             self.moment += 1
+            left -= steps
         return 0
 
     # -- things -------------------------------------------------------------------------------------
@@ -170,7 +174,7 @@ class World:
                 found[prop.name] = self._markers[prop.name]
             elif prop.name in self._slides:
                 body, link = self._slides[prop.name]
-                state = self.client.getLinkState(body, link, computeForwardKinematics=True)
+                state = self._link_state(body, link, computeForwardKinematics=True)
                 found[prop.name] = np.array(state[4] + state[5])
             else:
                 position, quaternion = self._base_pose(self.bodies[prop.name])

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from hardware.security import Role, ServerSecurity
 from hardware.transport.addresses import reachable
@@ -21,6 +22,7 @@ from robot_rlhf.commands.keys import make_key
 from robot_rlhf.commands.learner import Elsewhere, command
 from robot_rlhf.commands.served import served
 from robot_rlhf.commands.telling import say
+from robot_rlhf.commands.usage import UsageError
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.episode import Role as EpisodeRole
 from robot_rlhf.feedback.messages import Stage
@@ -43,6 +45,7 @@ from sim.task import make_task
 
 _LOCAL_KEY = "console-here"
 _RESTARTS = 3
+_PLACE = ("arm", "robot", "perception", "cameras", "camera_px")
 SWITCH_S = 0.0005  # how long another thread of this process may keep the control thread waiting
 
 
@@ -247,8 +250,7 @@ def _accompanied(
 
 def free(asked: Teleop) -> RunConfig:
     """The config of free driving."""
-    config = live_preset(asked.task)
-    return replace(config, arm=asked.arm, seed=asked.seed, robot=asked.robot, perception=asked.perception)
+    return _placed(live_preset(asked.task), asked, seed=asked.seed)
 
 
 def recording(asked: Record) -> RunConfig:
@@ -258,8 +260,16 @@ def recording(asked: Record) -> RunConfig:
     if config.task != asked.task:
         raise RunError(f"{asked.folder} is about {config.task}, not {asked.task}: choose another --out")
     schedule = replace(config.schedule, demonstrations=asked.demonstrations)
-    there = replace(config, arm=asked.arm, robot=asked.robot, perception=asked.perception)
+    there = _placed(config, asked, cameras=asked.cameras, camera_px=asked.camera_px)
     if RunFolder.is_begun(asked.folder) and there != config:
-        said = f"--arm {config.arm} --robot {config.robot!r} --perception {config.perception!r}"
+        said = " ".join(f"--{name.replace('_', '-')} {getattr(config, name)!r}" for name in _PLACE)
         raise RunError(f"{asked.folder} was begun with {said}: say the same, or choose another --out")
     return replace(there, seed=asked.seed, schedule=schedule)
+
+
+def _placed(config: RunConfig, asked: Teleop | Record, **changes: Any) -> RunConfig:
+    """The same at the arm that was asked for. Raises UsageError for what cannot be."""
+    try:
+        return replace(config, arm=asked.arm, robot=asked.robot, perception=asked.perception, **changes)
+    except ValueError as error:
+        raise UsageError(str(error)) from error

@@ -113,7 +113,7 @@ class RunLog:
         """Each link in its parent's frame, and the tool in the room's."""
         import rerun as rr
 
-        joints, gripper = scene.joint_pos_rad[step], float(scene.gripper[step])
+        joints, gripper = scene.joint_pos_rad[step], float(np.asarray(scene.gripper)[step])
         for link, path in zip(self._description.links, self._paths, strict=True):
             position, turn = link_pose(link, joints, gripper)
             self._out.log(path, rr.Transform3D(translation=position, quaternion=turn))

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Part, Prop, Slide, Waypoint, pose
 from sim.tasks.grasp import hand, held, offsets, row, tool, way_to_grasp
 
@@ -84,7 +85,7 @@ class DrawerOpen:
         return held(scene, self._knob(scene), 2 * _HALF_KNOB_M[1])
 
     def utility(self, scene: Scene) -> Array:
-        near = 1 - np.tanh(6 * np.linalg.norm(self._knob(scene) - scene.tool_pos_m, axis=-1))
+        near = 1 - np.tanh(6 * length(self._knob(scene) - scene.tool_pos_m))
         out = np.clip(self._out_m(scene) / OPEN_M, 0.0, 1.0)
         kept = np.where(self.success(scene), 1.0, 0.6 * near + 0.4 * self._held(scene))
         return 0.4 * kept + 0.6 * out

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from hardware.scene import Scene
+from hardware.scene import Number, Scene
+from sim.geometry import columns
 from sim.task import Array, Prop, Waypoint
 
 HALF_M = 0.02
@@ -30,20 +31,16 @@ def _gripped(width_m: float) -> float:
 def held(scene: Scene, place: Array, width_m: float = 2 * HALF_M) -> NDArray[np.bool_]:
     """(...) whether the thing, `width_m` wide and to be taken at `place` (..., 3), is between the fingers,
     and they are closed on it."""
-    between = (np.abs(place - scene.tool_pos_m) < np.array([0.02, 0.015, 0.02])).all(axis=-1)
+    x, y, z = columns(np.abs(place - scene.tool_pos_m))
+    between = (x < 0.02) & (y < 0.015) & (z < 0.02)
     return between & (scene.gripper < _gripped(width_m)) & (scene.gripper_target < 0.5)
 
 
-def row(vectors: Sequence[Array], numbers: Sequence[Array]) -> NDArray[np.float32]:
+def row(vectors: Sequence[Array], numbers: Sequence[Number]) -> NDArray[np.float32]:
     """An observation (..., n): `vectors` (..., k) of any lengths and then `numbers` (...), side by side."""
-    wide = sum(vector.shape[-1] for vector in vectors)
-    seen = np.empty((*vectors[0].shape[:-1], wide + len(numbers)), np.float32)
-    column = 0
-    for vector in vectors:
-        seen[..., column : (column := column + vector.shape[-1])] = vector
-    for column, number in enumerate(numbers, start=wide):
-        seen[..., column] = number
-    return seen
+    last = np.array(numbers)
+    last = last if last.ndim == 1 else np.moveaxis(last, 0, -1)
+    return np.concatenate([*vectors, last], axis=-1).astype(np.float32)
 
 
 def offsets(way_m: Array) -> tuple[Array, Array]:
@@ -56,15 +53,14 @@ def tool(scene: Scene) -> tuple[Array, Array]:
     return (scene.tool_pos_m - _CENTRE_M) * 5, scene.tool_vel_m_s * 5
 
 
-def hand(scene: Scene) -> tuple[Array, Array]:
+def hand(scene: Scene) -> tuple[Number, Number]:
     """How far the hand is open and is told to be, from -1 to 1."""
     return scene.gripper * 2 - 1, scene.gripper_target * 2 - 1
 
 
 def yaw(scene: Scene, name: str) -> Array:
     """(...) rad that a thing is turned about the vertical."""
-    quaternion = scene.objects[name]
-    x, y, z, w = (quaternion[..., column] for column in range(3, 7))
+    _, _, _, x, y, z, w = columns(scene.objects[name])
     return np.asarray(np.arctan2(2 * (w * z + x * y), 1 - 2 * (y * y + z * z)))
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import columns, length
 from sim.task import Array, Layout, Part, Prop, Waypoint, pose
 from sim.tasks.grasp import hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
@@ -62,9 +63,9 @@ class PegInsert:
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
         peg, gap = scene.objects["peg"], self._gap(scene)
-        sideways = np.linalg.norm(gap[..., :2], axis=-1)
+        sideways = length(gap[..., :2])
         height = (peg[..., 2] - HALF_PEG_M[2]) * 10
-        x, y, z, w = (peg[..., column] for column in range(3, 7))
+        _, _, _, x, y, z, w = columns(peg)
         leans = 2 * (x * z + w * y) * 3, 2 * (y * z - w * x) * 3  # where its axis leans
         finest = np.tanh(gap[..., :2] * 150)
         return row(
@@ -86,8 +87,8 @@ class PegInsert:
 
     def utility(self, scene: Scene) -> Array:
         gap, done = self._gap(scene), self.success(scene)
-        near = 1 - np.tanh(6 * np.linalg.norm(self._grip(scene) - scene.tool_pos_m, axis=-1))
-        sideways, upwards = np.linalg.norm(gap[..., :2], axis=-1), np.abs(gap[..., 2])
+        near = 1 - np.tanh(6 * length(self._grip(scene) - scene.tool_pos_m))
+        sideways, upwards = length(gap[..., :2]), np.abs(gap[..., 2])
         over = 1 - np.tanh(6 * sideways)
         into = (sideways < 2 * CLEARANCE_M) * (1 - np.clip(upwards / 0.05, 0.0, 1.0))
         kept = np.where(done, 1.0, 0.5 * near + 0.5 * self._held(scene))

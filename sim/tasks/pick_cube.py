@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Waypoint, pose
 from sim.tasks.grasp import HALF_M, cube, hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
@@ -40,7 +41,7 @@ class PickCube:
     def utility(self, scene: Scene) -> Array:
         cube = scene.objects["cube"]
         offset = cube[..., :3] - scene.tool_pos_m
-        near = 1 - np.tanh(6 * np.linalg.norm(offset, axis=-1))
+        near = 1 - np.tanh(6 * length(offset))
         height = np.clip((cube[..., 2] - HALF_M) / LIFT_M, 0.0, 1.0)
         return 0.3 * near + 0.2 * held(scene, scene.objects["cube"][..., :3]) + 0.5 * height
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Part, Prop, Waypoint, pose
 from sim.tasks.grasp import HALF_M, cube, hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
@@ -46,7 +47,7 @@ class PickPlace:
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
         cube, gap = scene.objects["cube"], self._gap(scene)
-        distance = np.linalg.norm(gap, axis=-1)
+        distance = length(gap)
         height = (cube[..., 2] - HALF_M) * 10
         return row(
             [*offsets(cube[..., :3] - scene.tool_pos_m), *offsets(gap), *tool(scene)],
@@ -59,8 +60,8 @@ class PickPlace:
 
     def utility(self, scene: Scene) -> Array:
         offset = scene.objects["cube"][..., :3] - scene.tool_pos_m
-        distance = np.linalg.norm(self._gap(scene), axis=-1)
-        near = 1 - np.tanh(6 * np.linalg.norm(offset, axis=-1))
+        distance = length(self._gap(scene))
+        near = 1 - np.tanh(6 * length(offset))
         done = distance < TOLERANCE_M
         return (
             0.2 * near
@@ -70,7 +71,7 @@ class PickPlace:
         )
 
     def success(self, scene: Scene) -> NDArray[np.bool_]:
-        return np.linalg.norm(self._gap(scene), axis=-1) < TOLERANCE_M
+        return length(self._gap(scene)) < TOLERANCE_M
 
     def expert(self, scene: Scene) -> Waypoint:
         if not bool(held(scene, scene.objects["cube"][..., :3])):

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import columns
 from sim.task import Array, Layout, Part, Prop, Waypoint, pose
 from sim.tasks.grasp import HALF_M, cube, held, offsets, row, way_to_grasp
 from sim.tasks.pick_place import TARGET, TOLERANCE_M, PickPlace
@@ -62,7 +63,7 @@ class PickPlaceVase:
 
     def _upright(self, scene: Scene) -> Array:
         """(...) the cosine of the vase's lean."""
-        x, y = (scene.objects["vase"][..., column] for column in (3, 4))
+        _, _, _, x, y, _, _ = columns(scene.objects["vase"])
         return np.asarray(1 - 2 * (x * x + y * y))
 
     def utility(self, scene: Scene) -> Array:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Prop, Waypoint, pose, tool_yaw
 from sim.tasks.grasp import half_turn, hand, held, offsets, row, tool, way_to_grasp, yaw
 
@@ -74,7 +75,7 @@ class PlaceBar:
     def _laid(self, scene: Scene, share: float = 1.0) -> NDArray[np.bool_]:
         """(...) whether it lies on the mark, within that share of what counts."""
         gap = self._gap(scene)
-        there = np.linalg.norm(gap[..., :2], axis=-1) < share * _SIDEWAYS_M
+        there = length(gap[..., :2]) < share * _SIDEWAYS_M
         along = np.abs(self._to_mark(scene)) < share * _TURNED_RAD
         return np.asarray(there & along & (np.abs(gap[..., 2]) < _UPWARDS_M))
 
@@ -84,10 +85,10 @@ class PlaceBar:
     def utility(self, scene: Scene) -> Array:
         done = self.success(scene)
         offset = scene.objects["bar"][..., :3] - scene.tool_pos_m
-        near = np.where(done, 1.0, 1 - np.tanh(6 * np.linalg.norm(offset, axis=-1)))
+        near = np.where(done, 1.0, 1 - np.tanh(6 * length(offset)))
         along = np.where(done, 1.0, 1 - np.abs(self._to_bar(scene)) / (np.pi / 2))
         aligned = 1 - np.abs(self._to_mark(scene)) / (np.pi / 2)
-        over = 1 - np.tanh(6 * np.linalg.norm(self._gap(scene), axis=-1))
+        over = 1 - np.tanh(6 * length(self._gap(scene)))
         kept = 0.1 * near + 0.1 * along + 0.15 * (self._held(scene) | done)
         return kept + 0.2 * over + 0.15 * aligned + 0.1 * self._laid(scene) + 0.2 * done
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Prop, Waypoint, pose
 
 HALF_M = 0.025
@@ -41,7 +42,7 @@ class Push:
         heading, distance = self._heading(scene)
         spot = self._spot(scene) - scene.tool_pos_m
         gap = (target - cube)[..., :2]
-        lengths = np.stack([distance, np.linalg.norm(spot, axis=-1)], axis=-1)
+        lengths = np.concatenate([distance[..., None], length(spot)[..., None]], axis=-1)
         return np.concatenate(
             [
                 (cube - scene.tool_pos_m) * 5,
@@ -62,7 +63,7 @@ class Push:
     def _heading(self, scene: Scene) -> tuple[Array, Array]:
         """Unit vector (..., 3) from cube to mark along the table, and the distance (...) in m."""
         gap = (scene.objects["target"] - scene.objects["cube"])[..., :3] * np.array([1.0, 1.0, 0.0])
-        distance = np.linalg.norm(gap, axis=-1)
+        distance = length(gap)
         return gap / np.maximum(distance, 1e-6)[..., None], distance
 
     def _spot(self, scene: Scene) -> Array:
@@ -74,7 +75,7 @@ class Push:
 
     def utility(self, scene: Scene) -> Array:
         _, distance = self._heading(scene)
-        behind = np.linalg.norm(self._spot(scene) - scene.tool_pos_m, axis=-1)
+        behind = length(self._spot(scene) - scene.tool_pos_m)
         done = distance < TOLERANCE_M
         place = np.where(done, 1.0, 1 - np.tanh(6 * behind))
         return 0.3 * place + 0.5 * (1 - np.tanh(8 * distance)) + 0.2 * done

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Prop, Waypoint, pose
 
 TOLERANCE_M = 0.02
@@ -45,7 +46,7 @@ class Reach:
 
     def distance_m(self, scene: Scene) -> Array:
         """(...), m from the tool to the target."""
-        return np.linalg.norm(scene.objects["target"][..., :3] - scene.tool_pos_m, axis=-1)
+        return length(scene.objects["target"][..., :3] - scene.tool_pos_m)
 
     def utility(self, scene: Scene) -> Array:
         distance = self.distance_m(scene)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hardware.scene import Scene
+from sim.geometry import length
 from sim.task import Array, Layout, Waypoint, pose
 from sim.tasks.grasp import HALF_M, cube, hand, held, offsets, quarter_turn, row, tool, way_to_grasp
 
@@ -41,7 +42,7 @@ class Stack:
 
     def observe(self, scene: Scene) -> NDArray[np.float32]:
         cube, gap = scene.objects["cube"], self._gap(scene)
-        sideways = np.linalg.norm(gap[..., :2], axis=-1)
+        sideways = length(gap[..., :2])
         height = (cube[..., 2] - HALF_M) * 10
         turns = [quarter_turn(scene, name) * 3 for name in ("cube", "base")]
         return row(
@@ -56,14 +57,14 @@ class Stack:
 
     def _stacked(self, scene: Scene) -> NDArray[np.bool_]:
         gap = self._gap(scene)
-        sideways = np.linalg.norm(gap[..., :2], axis=-1)
+        sideways = length(gap[..., :2])
         return (sideways < _SIDEWAYS_M) & (np.abs(gap[..., 2]) < _UPWARDS_M)
 
     def utility(self, scene: Scene) -> Array:
         offset = scene.objects["cube"][..., :3] - scene.tool_pos_m
         stacked, done = self._stacked(scene), self.success(scene)
-        near = np.where(done, 1.0, 1 - np.tanh(6 * np.linalg.norm(offset, axis=-1)))
-        distance = np.linalg.norm(self._gap(scene), axis=-1)
+        near = np.where(done, 1.0, 1 - np.tanh(6 * length(offset)))
+        distance = length(self._gap(scene))
         return (
             0.15 * near
             + 0.15 * (held(scene, scene.objects["cube"][..., :3]) | done)

@@ -244,6 +244,8 @@ def test_ctrl_c_ends_all_three_processes_and_says_how_to_go_on(
         (["record", "--task", "juggle"], "juggle"),
         (["record", "--demonstrations", "0"], "--demonstrations is 0"),
         (["record", "--seed", "-1"], "--seed is -1"),
+        (["record", "--no-window", "--out", "run", "--cameras", "front,nose"], "nose"),
+        (["record", "--no-window", "--out", "run", "--perception", "host"], "without --robot"),
         (["label", "nowhere", "--no-window"], "nowhere is not a run folder"),
         (["label", "nowhere", "--pairs", "-1"], "--pairs is -1"),
         (["label"], "label needs RUN"),

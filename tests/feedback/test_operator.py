@@ -68,8 +68,8 @@ def one(worth: float, reached: bool = False, stage: int = 0) -> Scene:
     whole = scenes([worth], reached, stage)
     return Scene(
         joint_pos_rad=whole.joint_pos_rad[0],
-        gripper=whole.gripper[0],
-        gripper_target=whole.gripper_target[0],
+        gripper=float(reached),
+        gripper_target=0.0,
         tool_pos_m=whole.tool_pos_m[0],
         tool_quat_xyzw=whole.tool_quat_xyzw[0],
         tool_vel_m_s=whole.tool_vel_m_s[0],
@@ -351,7 +351,7 @@ class TestMarking:
         held = HZ // 2
         for reached_from, success in ((held, True), (held - 1, False)):
             episode = scenes([0.3] * 40)
-            episode.gripper[-reached_from:] = 1.0
+            np.asarray(episode.gripper)[-reached_from:] = 1.0
             assert person.mark(episode, rng) is success
 
 

@@ -15,6 +15,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from robot_rlhf.commands import live
+from robot_rlhf.commands.arguments import Record
 from robot_rlhf.commands.evaluate import evaluate_trained
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.episode import Role
@@ -29,7 +31,7 @@ from robot_rlhf.session.environment import environment
 from robot_rlhf.session.learner_link import LearnerLink
 from robot_rlhf.session.lockstep import LockstepSession
 from robot_rlhf.session.presets import preset, with_cameras
-from robot_rlhf.session.run_folder import DATABASE, RunFolder
+from robot_rlhf.session.run_folder import DATABASE, RunError, RunFolder, read_config
 from robot_rlhf.session.study import Study, Watcher
 
 if TYPE_CHECKING:
@@ -207,6 +209,28 @@ def test_a_live_policy_acts_on_the_pictures_that_are_stored_and_a_newer_one_by_e
         return np.stack(done + [acting.act(row) for row in after[swapped:]])
 
     assert any((proposed(step) == driven.proposed).all() for step in range(4, driven.length))
+
+
+def test_what_is_recorded_is_kept_with_what_was_seen(open_room: OpenRoom, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    asked = Record("reach", demonstrations=1, out=path, cameras="front,wrist", camera_px=32)
+    with open_room(path, live.recording(asked)) as room:
+        ann = room.enter()
+        room.until(lambda: ann.stage is Stage.READY)
+        ann.take()
+        room.until(lambda: ann.now.step >= 3)
+        assert room.wish(ann, Wish.CONFIRM) == ""
+        room.until(lambda: room.live.over)
+        room.settled()
+    assert live.recording(asked) == read_config(path), "it is gone on with by the same words"
+    with Store.open_readonly(path / DATABASE) as store:
+        (shown,) = store.episodes()
+        for camera in ("front", "wrist"):
+            frames = store.pictures(shown.id, camera)
+            assert len(frames) == shown.length + 1
+            assert Image.open(io.BytesIO(frames[0])).size == (32, 32)
+    with pytest.raises(RunError, match=r"begun with .* --cameras 'front,wrist'"):
+        live.recording(replace(asked, cameras="front"))
 
 
 @pytest.mark.slow

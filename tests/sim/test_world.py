@@ -157,6 +157,22 @@ def test_time_moves_only_when_somebody_waits_and_by_whole_steps() -> None:
     world.close()
 
 
+def test_control_comes_first_of_all_and_again_after_as_many_steps_as_it_says() -> None:
+    world = World()
+    asked_at: list[int] = []
+
+    def control() -> int:
+        asked_at.append(world.now_ns() // TIMESTEP_NS)
+        return 3
+
+    world.attach(control, bytes, lambda _: None)
+    world.wait_until(7 * TIMESTEP_NS)
+    world.wait_until(7 * TIMESTEP_NS)
+    world.wait_until(9 * TIMESTEP_NS)
+    assert asked_at == [0, 3, 6, 7]
+    world.close()
+
+
 def test_a_prop_stays_where_it_is_put_down() -> None:
     props = (
         Prop("cube", (0.02, 0.02, 0.02), (1, 0, 0, 1), mass_kg=0.1),

@@ -9,6 +9,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg
 
 from robot_rlhf.commands.arguments.options import ConsoleOptions, LiveOptions, RunPath, Switch
+from sim.pictures import CAMERA_PX
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,11 @@ class Record:
     """Record on the arm that `robot-host` serves there, instead of the one simulated here."""
     perception: Annotated[str, arg(metavar="SOURCE", help_behavior_hint="")] = ""
     """Where things are before it: host (what it simulates), file:PATH, MODULE:FACTORY or none."""
+    cameras: Annotated[str, arg(metavar="NAME,...", help_behavior_hint="")] = ""
+    """What the policy shall see with, instead of being told where things are: front, side, top, wrist or
+    corner; on a served arm those that its host has."""
+    camera_px: int = CAMERA_PX
+    """How wide and high their pictures are."""
     wire: Annotated[LiveOptions, arg(name="")] = field(default_factory=LiveOptions)
 
     @property
