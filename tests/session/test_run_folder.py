@@ -14,7 +14,6 @@ from typing import Any, NoReturn
 import pytest
 
 from robot_rlhf.feedback.store import Store, StoreError
-from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.run_folder import (
     BEGINNING,
