@@ -18,6 +18,11 @@ def operator_runs(episode: Episode) -> list[slice]:
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
 
 
+def shows_how(episode: Episode, config: CloneConfig) -> bool:
+    """Whether the operator moved the arm in it, so that there is something to imitate."""
+    return any(len(strides(episode.action[run], config)[0]) > 0 for run in operator_runs(episode))
+
+
 def strides(action: Float32, config: CloneConfig) -> tuple[NDArray[np.int64], Float32]:
     """(T, m) consecutive actions -> the step (K,) that each stride begins at, and the action (K, m) it is.
 

@@ -21,6 +21,7 @@ from robot_rlhf.feedback.types import Feedback, Kind, Outcome, Preference, Query
 from robot_rlhf.learning.device import Device
 from robot_rlhf.learning.reward_model import FitReport, NothingToFitError
 from robot_rlhf.learning.sac import Metrics
+from robot_rlhf.learning.strides import shows_how
 from robot_rlhf.learning.turns import Turn, next_turn
 from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.learner import Learner
@@ -135,12 +136,14 @@ class Study:
         return least + (1.0 - least) * alone / _NEWEST
 
     def to_imitate(self) -> list[Episode]:
-        """Demonstrations that were not marked as failed."""
+        """Demonstrations that were not marked as failed, and in which the arm was moved."""
         marks = self.marks()
         return [
             episode
             for episode in self.learner.episodes.values()
-            if episode.role is Role.DEMONSTRATION and marks.get(episode.id, True)
+            if episode.role is Role.DEMONSTRATION
+            and marks.get(episode.id, True)
+            and shows_how(episode, self.config.clone)
         ]
 
     def driven(self) -> list[Episode]:

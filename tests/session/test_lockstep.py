@@ -776,3 +776,21 @@ def test_a_curriculum_begins_where_the_expert_would_go_and_spreads_as_the_policy
         assert study.spread() == pytest.approx(0.2 + 0.08 * sum(alone))
     with pytest.raises(ValueError, match="lockstep"):
         dataclasses.replace(config, live=True)
+
+
+def test_a_demonstration_in_which_nothing_moved_is_no_example(tmp_path: Path, tiny: Tiny) -> None:
+    """As when somebody records, and does not touch the stick: the policy begins without a clone."""
+    config = tiny(task="reach")
+    with contextlib.closing(TaskEnv("reach", config.control_hz)) as env:
+        size, axes, row = env.obs_size, env.axes, env.scene.pack()
+    with contextlib.closing(RunFolder.create(tmp_path / "run", config)) as run:
+        study = Study(run, size, axes)
+        obs, still = np.zeros((6, size), np.float32), np.zeros((5, axes), np.float32)
+        driver, scenes = np.full(5, Driver.OPERATOR, np.uint8), np.tile(row, (6, 1))
+        demonstration = Episode(
+            0, Role.DEMONSTRATION, "reach", 0, 0, obs, still, still, driver, scenes, False, True
+        )
+        study.learner.ingest(demonstration, None, imitate=True)
+        assert study.to_imitate() == []
+        study.begin()
+        assert study.learner.begun and study.learner.clone is None
