@@ -36,8 +36,6 @@ from sim.task import make_task
 
 EVERY = 6
 """Policy episodes between two fits."""
-
-
 PAIRS, DRAWS = 32, 6
 """Of clips: how many are answered, and how often other ones are drawn."""
 
@@ -79,6 +77,8 @@ def answered(
     operator = SimulatedOperator(task, config.simulated, SPEED_M_S, config.control_hz)
     objects = [prop.name for prop in task.props]
     long_enough = [id for id, episode in online.items() if episode.length >= steps]
+    if steps < 1 or len(long_enough) < 2:
+        raise SystemExit(f"--clips {steps}: it must be at least 1, and two episodes as long")
     events: list[Feedback] = []
     for number in range(PAIRS):
         clips, scenes = [], []

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.learning.policy_config import CloneConfig
-from robot_rlhf.learning.strides import moving_steps, operator_runs, strides
+from robot_rlhf.learning.strides import gripper_changes, moving_steps, operator_runs, strides
 
 CONFIG = CloneConfig(stride=0.4, idle_keep_steps=3)
 
@@ -72,11 +72,16 @@ def test_without_strides_every_step_is_as_it_was() -> None:
 def test_strides_go_as_far_as_the_hand_did(seed: int, steps: int, size: int) -> None:
     """But for what is shorter than a tenth of one before each time the gripper moves, and at the end."""
     rng = np.random.default_rng(seed)
-    action = (rng.uniform(-1, 1, (steps, size)) * rng.choice([0.05, 0.3, 0.7], (steps, 1))).astype(np.float32)
+    action = (rng.uniform(-1, 1, (steps, size)) * rng.choice([0.05, 0.3, 0.55], (steps, 1))).astype(
+        np.float32
+    )
+    if size > 3:
+        action[:, 3] = np.repeat(rng.choice([-1.0, 1.0], 5), 8)[:steps]
     first, joined = strides(action, CONFIG)
     assert (np.diff(first) > 0).all() and joined.shape == (len(first), size)
     moving = [column for column in range(size) if column != 3]
     left = np.abs(joined[:, moving].sum(axis=0) - action[:, moving].sum(axis=0))
-    assert (left <= 0.04 * (1 + steps) + 1e-4).all()
+    stretches = 1 + int(gripper_changes(action).sum())
+    assert (left <= 0.1 * CONFIG.stride * stretches + 1e-4).all()
     if size > 3:
         assert (joined[:, 3] == action[first, 3]).all()
