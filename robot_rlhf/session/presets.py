@@ -9,6 +9,7 @@ from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
 _SEEING_DEMONSTRATIONS = {"reach": 60}  # which lasts 2 s each, and shows one place only
 _SEEING_OTHERWISE = 30
+_SEEING_STRIDE = 0.03  # pauses alone: larger ones overshoot what is seen a centimetre off
 
 
 def preset(task: str) -> RunConfig:
@@ -34,7 +35,8 @@ def with_cameras(config: RunConfig) -> RunConfig:
     """The same for a policy that sees: things are found in pictures from more demonstrations than it takes to
     imitate what is told of them."""
     shown = _SEEING_DEMONSTRATIONS.get(config.task.partition("/")[0], _SEEING_OTHERWISE)
-    return replace(config, schedule=replace(config.schedule, demonstrations=shown))
+    clone = replace(config.clone, stride=_SEEING_STRIDE)
+    return replace(config, schedule=replace(config.schedule, demonstrations=shown), clone=clone)
 
 
 def live_preset(task: str) -> RunConfig:
