@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,7 +28,7 @@ from hardware.robot import (
     StaleStateError,
     Vector,
 )
-from tests.hardware.host.served import LOOPBACK, PATIENCE_S, Hand, Served, travelled_m, until
+from tests.hardware.host.served import LOOPBACK, PATIENCE_S, Hand, Served, children, travelled_m, until
 from tests.hardware.ur_controller import Runtime, UrController
 from tests.hardware.ur_program import Program
 
@@ -121,13 +120,6 @@ def comes_to_be(hand: Hand, safety: Safety) -> None:
         return False
 
     until(it_is)
-
-
-def process_of_driver() -> int:
-    """The one that the thread of the host in this process has started."""
-    started = [path.read_text().split() for path in Path("/proc/self/task").glob("*/children")]
-    (process,) = [int(number) for numbers in started for number in numbers]
-    return process
 
 
 def stopped_by(hand: Hand, fault: str) -> None:
@@ -259,7 +251,8 @@ def test_a_controller_that_is_lost_is_named_and_nothing_goes_on_by_itself(
     elif way == "cut":
         controller.cut()
     else:  # as by an error in the library
-        os.kill(process_of_driver(), signal.SIGKILL)
+        (process,) = children(running="hardware.drivers.ur_process")
+        os.kill(process, signal.SIGKILL)
     name = "no state of the UR" if way == "frozen" else "the UR"
 
     def told() -> bool:

@@ -133,6 +133,27 @@ def memory_mb(process: int | str = "self") -> float:
     return pages * resource.getpagesize() / 2**20
 
 
+def children(process: int | str = "self", running: str = "") -> list[int]:
+    """The processes that it has started, with `running` among the words of their command line if given.
+
+    A test process may have others of its own, such as multiprocessing's resource tracker.
+    """
+    found = [
+        int(word)
+        for file in Path(f"/proc/{process}/task").glob("*/children")
+        for word in file.read_text().split()
+    ]
+    return sorted(pid for pid in found if not running or running in words_of(pid))
+
+
+def words_of(pid: int) -> list[str]:
+    """Its command line; empty where it has ended."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+    except OSError:
+        return []
+
+
 def until(check: Callable[[], Any]) -> Any:
     """The first result of `check` that is not None or False."""
     deadline = time.monotonic() + PATIENCE_S
