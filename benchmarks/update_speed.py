@@ -4,7 +4,8 @@ One update is critics, actor, temperature and targets, on a batch of 256 from a 
 with 24 numbers of state and 4 of action, two critics, two layers of 256. Everybody has LayerNorm after every
 layer, sbx in the critics alone; Stable-Baselines3 has no switch for it, so it is put into what builds its
 networks. Beside that the peers as they come, without it, and how fast the machine multiplies matrices: which
-share of its time an update would take at that rate, the floor below which no implementation gets.
+share of its time an update would take at that rate, the floor below which no implementation gets. Each is in
+a process of its own, set up as it sets itself up: ours keeps the memory that it frees, as `train` does.
 
     pip install -c constraints.txt -e ".[sim,learn,bench,bench-jax]"      # without bench-jax, no sbx
     python benchmarks/update_speed.py --json update_speed.json [--cores 1] [--repeats 7] [--device cuda]
@@ -17,13 +18,16 @@ import contextlib
 import functools
 import itertools
 import json
+import multiprocessing
 import os
 import platform
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -47,7 +51,7 @@ def multiplications() -> float:
     total = sum(actor) + CRITICS * through  # the targets: the actor's next action, and its value
     total += CRITICS * (2 * through + sum(critic[1:]))  # critics forward, by weights, by inner inputs
     total += 2 * sum(actor) + sum(actor[1:])  # the actor, the same
-    total += CRITICS * 2 * through  # its value forward, and backward to the action
+    total += CRITICS * through + through  # its value forward, and backward where it is least
     return float(total)
 
 
@@ -84,9 +88,11 @@ def ours(data: dict[str, Any], device: Any) -> Callable[[], object]:
 
     from robot_rlhf.feedback.episode import Episode, Role
     from robot_rlhf.learning.policy_config import SACConfig
+    from robot_rlhf.learning.processor import keep_memory
     from robot_rlhf.learning.replay import Replay
     from robot_rlhf.learning.sac import SAC
 
+    keep_memory()
     config = SACConfig(
         hidden=HIDDEN,
         layers=LAYERS,
@@ -168,34 +174,57 @@ def normed() -> Iterator[None]:
         yield
 
 
-def contestants(sb3: Any, device: str) -> dict[str, Callable[[], object]]:
-    """Who is compared, by name; sbx where it is installed, on whatever JAX chooses."""
-    data, there = arrays(), functools.partial(sb3, device=device)
-    found = {"ours": ours(data, device), "sb3_plain": peer(there, data)}
-    with normed():
-        found["sb3"] = peer(there, data)
-    try:
+CONTESTANTS = ("ours", "sb3_plain", "sb3", "sbx", "sbx_plain")
+
+
+def contestant(name: str, device: str) -> Callable[[], object]:
+    """`UPDATES` updates of who is called so; sbx is on whatever JAX chooses."""
+    data = arrays()
+    if name == "ours":
+        return ours(data, device)
+    if name.startswith("sbx"):
         import sbx
-    except ModuleNotFoundError:
-        print('sbx is left out: pip install -e ".[bench-jax]"', file=sys.stderr)
-        return found
-    return {**found, "sbx": peer(sbx.SAC, data, layer_norm=True), "sbx_plain": peer(sbx.SAC, data)}
+
+        return peer(sbx.SAC, data, **({"layer_norm": True} if name == "sbx" else {}))
+    from stable_baselines3 import SAC
+
+    there = functools.partial(SAC, device=device)
+    with normed() if name == "sb3" else contextlib.nullcontext():
+        return peer(there, data)
+
+
+def compete(name: str, device: str, cores: int, pipe: Connection) -> None:
+    """What a process does: say the updates a second of a repeat whenever it is asked."""
+    import torch
+
+    torch.set_num_threads(cores)
+    train = contestant(name, device)
+    train()  # compiles, and warms the caches
+    pipe.send(None)
+    while pipe.recv():
+        began = time.perf_counter()
+        train()
+        pipe.send(UPDATES / (time.perf_counter() - began))
 
 
 def interleaved(
-    trains: dict[str, Callable[[], object]], repeats: int, device: str
+    names: Sequence[str], repeats: int, device: str, cores: int
 ) -> tuple[dict[str, list[float]], list[float]]:
     """Updates a second of everybody in turn, and beside each round the machine's rate of products."""
-    for train in trains.values():
-        train()  # compiles, and warms the caches
-    rates: dict[str, list[float]] = {name: [] for name in trains}
+    spawn, pipes = multiprocessing.get_context("spawn"), {}
+    for name in names:
+        pipes[name], theirs = spawn.Pipe()
+        spawn.Process(target=compete, args=(name, device, cores, theirs), daemon=True).start()
+        pipes[name].recv()
+    rates: dict[str, list[float]] = {name: [] for name in names}
     gemm = []
     for _ in range(repeats):
         gemm.append(gemm_rate(device))
-        for name, train in trains.items():
-            began = time.perf_counter()
-            train()
-            rates[name].append(UPDATES / (time.perf_counter() - began))
+        for name, pipe in pipes.items():
+            pipe.send(True)
+            rates[name].append(pipe.recv())
+    for pipe in pipes.values():
+        pipe.send(False)
     return rates, gemm
 
 
@@ -210,11 +239,13 @@ def main() -> None:
     # Before any library starts its threads: everybody computes on the same cores.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: asked.cores])
     os.environ["OMP_NUM_THREADS"] = str(asked.cores)
-    import stable_baselines3
     import torch
 
     torch.set_num_threads(asked.cores)
-    rates, gemm = interleaved(contestants(stable_baselines3.SAC, asked.device), asked.repeats, asked.device)
+    names = [name for name in CONTESTANTS if find_spec("sbx") or not name.startswith("sbx")]
+    if "sbx" not in names:
+        print('sbx is left out: pip install -e ".[bench-jax]"', file=sys.stderr)
+    rates, gemm = interleaved(names, asked.repeats, asked.device, asked.cores)
     median = {name: statistics.median(values) for name, values in rates.items()}
     floor_s = multiplications() / statistics.median(gemm)
     result = {

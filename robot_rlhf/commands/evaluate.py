@@ -8,13 +8,13 @@ from pathlib import Path
 
 import msgspec
 import numpy as np
-import torch
 from rich.table import Table
 
 from hardware.robot import RobotError
 from robot_rlhf.commands.served import served
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.feedback.hands import Hands, HandsConfig
+from robot_rlhf.learning.processor import compute_with
 from robot_rlhf.report.statistics import wilson
 from robot_rlhf.runners.runner import Runner
 from robot_rlhf.runners.serial import SerialRunner
@@ -105,7 +105,7 @@ class Stage:
 
     def actor(self, env: TaskEnv) -> Actor:
         """Who acts in `env`."""
-        torch.set_num_threads(self.config.threads)
+        compute_with(self.config.threads)
         return self._actor or ExpertActor(env)
 
     def close(self) -> None:

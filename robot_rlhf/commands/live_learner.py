@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-import torch
 
 from hardware.transport import Client, Expired, wait
 from robot_rlhf.commands.onlooker import Onlooker, settle_log
@@ -27,6 +26,7 @@ from robot_rlhf.feedback.store import Store, StoreError
 from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning.checkpoint import CheckpointError
 from robot_rlhf.learning.device import Device
+from robot_rlhf.learning.processor import compute_with
 from robot_rlhf.learning.reward_fit import FitError
 from robot_rlhf.learning.snapshot import Snapshot, SnapshotError
 from robot_rlhf.report.files import REPORT
@@ -346,7 +346,7 @@ def main() -> int:
     )
     try:
         config = read_config(path)
-        torch.set_num_threads(config.threads)
+        compute_with(config.threads)
         with Store.open_readonly(path / DATABASE) as store:
             learner = LiveLearner(RunFolder(path, config, store), line, token, device)
             try:

@@ -8,14 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TextIO
 
-import torch
-
 from robot_rlhf.commands.candidates import evaluate_clone
 from robot_rlhf.commands.onlooker import WALL, Onlooker, settle_log
 from robot_rlhf.commands.report import write_run_report
 from robot_rlhf.commands.summaries import summary_of
 from robot_rlhf.feedback.store import StoreError
 from robot_rlhf.learning.device import Device
+from robot_rlhf.learning.processor import compute_with
 from robot_rlhf.report.metrics import MetricsLog
 from robot_rlhf.report.progress import Progress
 from robot_rlhf.report.statistics import wilson
@@ -38,7 +37,7 @@ def train(run: RunFolder, progress_to: TextIO | None = None, device: Device = "c
     from its newest checkpoint, and the updates since then are owed. A run that has a summary is finished;
     its report can be written again at any time.
     """
-    torch.set_num_threads(run.config.threads)
+    compute_with(run.config.threads)
     session = LockstepSession(run, device)
     try:
         past = settle_log(run.path, session.learner)

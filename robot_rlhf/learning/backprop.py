@@ -31,6 +31,18 @@ class Trace:
     def output(self) -> Tensor:
         return self.states[-1]
 
+    def of(self, network: int, rows: Tensor) -> Trace:
+        """That of some rows (R,) through one of the networks side by side."""
+
+        def taken(numbers: Tensor) -> Tensor:
+            return numbers[network].index_select(0, rows)
+
+        return Trace(
+            [self.states[0], *(taken(state) for state in self.states[1:])],
+            [taken(numbers) for numbers in self.before],
+            [(taken(mean), taken(inverse_std)) for mean, inverse_std in self.moments],
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Norm:
@@ -85,8 +97,7 @@ def parameter_gradients(
 def input_gradient(
     gradient: Tensor, trace: Trace, weights: Sequence[Tensor], norm: Norm, numbers: slice
 ) -> Tensor:
-    """The gradient by `numbers` of the input, summed over networks side by side, from that by the output."""
+    """The gradient by `numbers` of the input, from that by the output of one network."""
     for layer in reversed(range(1, len(weights))):
         gradient = through_hidden(gradient, trace, layer, norm) @ weights[layer].mT
-    gradient = through_hidden(gradient, trace, 0, norm) @ weights[0][..., numbers, :].mT
-    return gradient.sum(0) if gradient.dim() == 3 else gradient
+    return through_hidden(gradient, trace, 0, norm) @ weights[0][numbers].mT

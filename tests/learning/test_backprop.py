@@ -63,6 +63,20 @@ def test_an_ensemble_of_critics(layers: int, members: int) -> None:
     close([*ours, by_action], [*theirs, wanted])
 
 
+def test_an_action_is_told_of_by_the_members_alone_that_count_for_it() -> None:
+    critic = CriticEnsemble(OBS, ACTION, 32, 2, 3, seeded())
+    obs, action = numbers(ROWS, OBS), numbers(ROWS, ACTION, seed=2)
+    action.requires_grad_()
+    with torch.no_grad():
+        critic.biases[-1].sub_(critic(obs, action).mean(1, keepdim=True))
+        critic.biases[-1][2] = 100.0  # never the least
+        values, trace = critic.trace(obs, action)
+        least = (values == values.amin(0)).float()
+        assert 0 < least[0].sum() < ROWS and not least[2].any()
+        ours = critic.action_gradient(trace, least)
+    close([ours], torch.autograd.grad(critic(obs, action).amin(0).sum(), [action]))
+
+
 def test_an_actor() -> None:
     actor = ResidualActor(OBS, ACTION, 32, 2, (-1.6, 1.0), -1.2, seeded())
     inputs = torch.cat((numbers(ROWS, OBS), numbers(ROWS, ACTION, seed=2).tanh()), -1)
