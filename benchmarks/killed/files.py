@@ -78,7 +78,9 @@ class Migration:
                     store.add_episode(make_episode(id, rng))
                 store.add_many(_marks(0, 2_000))
             with contextlib.closing(sqlite3.connect(path)) as connection:
-                connection.execute("DROP TABLE pictures")
+                connection.executescript(
+                    "DROP TABLE pictures; DROP INDEX feedback_by_episode; DROP INDEX operator_time_by_episode"
+                )
                 connection.execute("PRAGMA user_version = 1")
             run = shutil.copytree(path.parent, self.folder / "trial")
             process, began = self._opening(run), time.monotonic()

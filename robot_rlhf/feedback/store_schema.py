@@ -75,6 +75,10 @@ STEPS: Mapping[int, tuple[str, ...]] = {
             PRIMARY KEY (episode, camera)
         )""",
     ),
+    2: (  # the newest episode spoken of is looked up before every episode, in however much feedback
+        "CREATE INDEX feedback_by_episode ON feedback (last_episode)",
+        "CREATE INDEX operator_time_by_episode ON operator_time (episode)",
+    ),
 }
 """Version -> the statements that make the next one of it. Never changed once released, only added to."""
 

@@ -15,6 +15,7 @@ import pytest
 
 from robot_rlhf.feedback.episode import Episode
 from robot_rlhf.feedback.store import Store, StoreError
+from robot_rlhf.feedback.store_schema import SCHEMA_VERSION
 from robot_rlhf.feedback.types import Outcome
 
 Maker = Callable[..., Episode]
@@ -91,7 +92,10 @@ def test_an_empty_file(path: Path) -> None:
 @pytest.mark.parametrize(
     ("version", "complaint"),
     [
-        (99, "schema version 99, this program reads up to 2: open it with a newer robot-rlhf"),
+        (
+            99,
+            f"schema version 99, this program reads up to {SCHEMA_VERSION}: open it with a newer robot-rlhf",
+        ),
         (0, "damaged.*schema version 0, which never was"),
     ],
 )
@@ -104,9 +108,9 @@ def test_another_schema_version(path: Path, version: int, complaint: str) -> Non
 def test_a_newer_version_that_only_the_log_knows_of(path: Path) -> None:
     """As a newer program that was killed leaves it: its steps are committed, and not yet in the file."""
     connection = sqlite3.connect(path)
-    connection.execute("PRAGMA user_version = 3")
+    connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     for opener in (Store.open, Store.open_readonly):
-        with pytest.raises(StoreError, match="schema version 3"):
+        with pytest.raises(StoreError, match=f"schema version {SCHEMA_VERSION + 1}"):
             opener(path)
     connection.close()
 

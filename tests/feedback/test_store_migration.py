@@ -143,6 +143,20 @@ def test_a_writer_brings_it_forward_and_keeps_a_copy(old: Path, make_episode: Ma
         assert_all_there(store)
 
 
+def test_a_file_of_version_2_keeps_what_was_seen(path: Path, make_episode: Maker) -> None:
+    seen = [b"\xff\xd8\xff\xd9"] * 2
+    with Store.open(path) as store:
+        store.add_episode(make_episode(0, steps=1), pictures={"front": seen})
+    with contextlib.closing(sqlite3.connect(path)) as connection:  # as version 2 was
+        connection.executescript("DROP INDEX feedback_by_episode; DROP INDEX operator_time_by_episode")
+        connection.execute("PRAGMA user_version = 2")
+    with Store.open(path) as store:
+        assert list(store.pictures(0, "front")) == seen
+        assert store.next_episode_id() == 1
+    assert version(path) == store_schema.SCHEMA_VERSION
+    assert version(path.with_name("run.db.v2")) == 2
+
+
 def test_a_reader_that_was_there_first_goes_on(old: Path, make_episode: Maker) -> None:
     with Store.open_readonly(old) as reader, Store.open(old) as writer:
         writer.add_episode(make_episode(2, steps=1), pictures={"front": [b"\xff\xd8\xff\xd9"] * 2})

@@ -17,6 +17,7 @@ from safetensors.numpy import save_file
 
 from robot_rlhf import cli
 from robot_rlhf.feedback.store import Store
+from robot_rlhf.feedback.store_schema import SCHEMA_VERSION
 from robot_rlhf.feedback.types import Evaluation, Outcome, Preference, Segment, Undo
 from robot_rlhf.session.run_folder import GROUP, RunError, RunFolder
 from robot_rlhf.verify import Finding, verify
@@ -158,7 +159,11 @@ def test_a_run_that_has_ended_is_sound_and_left_as_it_was(
         (written("arm.json", "{"), "arm.json", "cannot be read"),
         (overwritten, "run.db", "damaged"),
         (written("run.db", "no database at all" * 1000), "run.db", "damaged, or no database"),
-        (sql("PRAGMA user_version = 7"), "run.db", "schema version 7, this program reads up to 2"),
+        (
+            sql("PRAGMA user_version = 7"),
+            "run.db",
+            f"schema version 7, this program reads up to {SCHEMA_VERSION}",
+        ),
         (sql("UPDATE meta SET value = 'push' WHERE key = 'task'"), "run.db", "its task is 'push'"),
         (
             sql("UPDATE meta SET value = '4' WHERE key = 'seed'"),
