@@ -119,7 +119,7 @@ class CloneConfig:
     """Examples a gradient step."""
     learning_rate: float = 1e-3
     """Adam step size at the start; it falls to zero along half a cosine."""
-    obs_noise: float = 0.2
+    obs_noise: float = 0.35
     """Standard deviation of noise on the normalised observations while fitting, so that the policy knows
     its way a little beside the demonstrations' path."""
     weight_decay: float = 1e-4
@@ -139,9 +139,8 @@ class CloneConfig:
     """Actions that are predicted at once."""
     replan_every: int = 4
     """Actions of a chunk carried out before the next is predicted."""
-    anew_at: int = 0
-    """Steps driven in takeovers from which the policy's clone is made anew with them; 0: never, since on some
-    tasks they spoil it (docs/measurements.md)."""
+    anew_successes: int = 8
+    """Episodes of the policy, marked as successes, from which its clone is made anew with them; 0: never."""
     anew_growth: float = 1.5
     """It is made anew again with every so many times as many."""
     anew_tolerance: float = 1.1
@@ -158,6 +157,6 @@ class CloneConfig:
         _require(0.0 <= self.stride <= 1.0, self, "stride", "from 0 to 1")
         _require(0.0 <= self.heldout_fraction < 1.0, self, "heldout_fraction", "from 0 to below 1")
         _require(1 <= self.replan_every <= self.chunk, self, "replan_every", f"from 1 to {self.chunk}")
-        _require(self.anew_at >= 0, self, "anew_at", "not negative")
+        _require(self.anew_successes >= 0, self, "anew_successes", "not negative")
         _require(1.0 < self.anew_growth < float("inf"), self, "anew_growth", "above 1 and finite")
         _require(0.0 < self.anew_tolerance < float("inf"), self, "anew_tolerance", "positive and finite")

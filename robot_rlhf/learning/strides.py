@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from robot_rlhf.feedback.episode import Episode, Float32
+from robot_rlhf.feedback.types import Driver
 from robot_rlhf.learning.policy_config import CloneConfig
 
 _GRIPPER = 3  # where an action has it: the velocity before it, behind it how the hand turns, if it does
@@ -16,6 +19,11 @@ def operator_runs(episode: Episode) -> list[slice]:
     """The uninterrupted stretches of an episode that the operator drove, in order."""
     edges = np.flatnonzero(np.diff(episode.operator_steps.astype(np.int8), prepend=0, append=0))
     return [slice(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def as_example(episode: Episode) -> Episode:
+    """The same, to be imitated from its beginning to its end, whoever drove."""
+    return replace(episode, driver=np.full_like(episode.driver, Driver.OPERATOR))
 
 
 def shows_how(episode: Episode, config: CloneConfig) -> bool:

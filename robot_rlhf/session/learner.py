@@ -32,7 +32,7 @@ from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
 from robot_rlhf.learning.snapshot import Snapshot
-from robot_rlhf.learning.strides import moving_steps
+from robot_rlhf.learning.strides import as_example, moving_steps
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
@@ -47,7 +47,7 @@ class _Notes(msgspec.Struct, frozen=True, kw_only=True):
     begun: bool
     fitted_at: int
     clones: int
-    takeovers_cloned: int = 0
+    successes_cloned: int = 0
     clone_error: float | None = None
     seen_at: int = 0
     forgotten: int = 0
@@ -124,8 +124,8 @@ class Learner:
         """Whether reinforcement learning has begun, with that clone or with none."""
         self.fitted_at = -1
         """Online episodes there were at the last fit of the reward model."""
-        self.takeovers_cloned = 0
-        """Steps of takeovers there were when the policy's clone was last made anew, or tried to."""
+        self.successes_cloned = 0
+        """Successes of the policy there were when its clone was last made anew, or tried to."""
         self.seen_at = 0
         """Online episodes there were when the encoder was last fitted."""
         self._clones = 0
@@ -173,7 +173,7 @@ class Learner:
         self._forgotten += self.sac.updates
         self.sac = self._new_policy()
         self.clone, self.begun = None, False
-        self.fitted_at, self.takeovers_cloned = -1, 0
+        self.fitted_at, self.successes_cloned = -1, 0
 
     def _new_policy(self) -> SAC:
         seed = seed_of(self.config.seed, Purpose.POLICY)
@@ -220,11 +220,12 @@ class Learner:
         self.replay.rebase(self.clone.along)
         self._clones += 1
 
-    def clone_takeovers(self, episodes: Sequence[Episode], steps: int) -> bool:
-        """Make the policy's clone anew of these episodes, `steps` of them driven in takeovers; False where
-        the old one is kept, being so much better on the demonstrations that both hold out."""
-        self.takeovers_cloned = steps
-        new = self._cloned(episodes)
+    def clone_successes(self, shown: Sequence[Episode], successes: Sequence[Episode]) -> bool:
+        """Make the policy's clone anew of what was shown and of its own successes, all of their steps
+        whoever drove (self-imitation, Oh et al. 2018); False where the old one is kept, being so much better
+        on the demonstrations that both hold out."""
+        self.successes_cloned = len(successes)
+        new = self._cloned([*shown, *map(as_example, successes)])
         before = None if self.clone is None else self.clone.heldout_error
         tolerance = self.config.clone.anew_tolerance
         if before is not None and new.heldout_error is not None and new.heldout_error > tolerance * before:
@@ -270,7 +271,7 @@ class Learner:
             begun=self.begun,
             fitted_at=self.fitted_at,
             clones=self._clones,
-            takeovers_cloned=self.takeovers_cloned,
+            successes_cloned=self.successes_cloned,
             clone_error=None if self.clone is None else self.clone.heldout_error,
             seen_at=self.seen_at,
             forgotten=self._forgotten,
@@ -297,7 +298,7 @@ class Learner:
         except (CheckpointError, ValueError, RuntimeError, msgspec.DecodeError) as error:
             raise CheckpointError(f"checkpoint {path} does not fit this run: {error}") from error
         self.begun, self.fitted_at, self._clones = notes.begun, notes.fitted_at, notes.clones
-        self.takeovers_cloned, self.seen_at = notes.takeovers_cloned, notes.seen_at
+        self.successes_cloned, self.seen_at = notes.successes_cloned, notes.seen_at
         self._forgotten = notes.forgotten
 
 

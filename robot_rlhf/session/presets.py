@@ -9,7 +9,6 @@ from robot_rlhf.session.config import RunConfig, ScheduleConfig
 
 _SEEING_DEMONSTRATIONS = {"reach": 60}  # which lasts 2 s each, and shows one place only
 _SEEING_OTHERWISE = 30
-_SEEING_STRIDE = 0.03  # pauses alone: larger ones overshoot what is seen a centimetre off
 
 
 def preset(task: str) -> RunConfig:
@@ -22,8 +21,7 @@ def preset(task: str) -> RunConfig:
             sac=SACConfig(updates_per_step=8),
         )
     if plain == "push":
-        schedule, clone = ScheduleConfig(demonstrations=15), CloneConfig(anew_at=60)
-        return RunConfig(task=task, schedule=schedule, clone=clone)
+        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=15))
     if plain == "stack":
         return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=24))
     if plain == "peg_insert":  # whose slow moves have 2 mm to go wrong in
@@ -33,9 +31,10 @@ def preset(task: str) -> RunConfig:
 
 def with_cameras(config: RunConfig) -> RunConfig:
     """The same for a policy that sees: things are found in pictures from more demonstrations than it takes to
-    imitate what is told of them."""
+    imitate what is told of them; only pauses are joined, since larger strides overshoot what is seen a centimetre
+    off; and what else a clone is made with is as it was measured for pictures."""
     shown = _SEEING_DEMONSTRATIONS.get(config.task.partition("/")[0], _SEEING_OTHERWISE)
-    clone = replace(config.clone, stride=_SEEING_STRIDE)
+    clone = replace(config.clone, stride=0.03, obs_noise=0.2, anew_successes=0)
     return replace(config, schedule=replace(config.schedule, demonstrations=shown), clone=clone)
 
 

@@ -25,7 +25,7 @@ GROUP = "group"
 """The store's note of the group of arms that the run is learned together with: its log and its summary are of
 all of them."""
 _KEPT = 2  # checkpoints
-_RETIRED = ("clone.drop_idle", "clone.idle_speed", "encoder.chunk", "encoder.horizons")
+_RETIRED = ("clone.anew_at", "clone.drop_idle", "clone.idle_speed", "encoder.chunk", "encoder.horizons")
 """What the config of a run may still name, that an older version made: nothing is set by it any more."""
 
 

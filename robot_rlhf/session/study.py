@@ -24,7 +24,7 @@ from robot_rlhf.learning.sac import Metrics
 from robot_rlhf.learning.strides import shows_how
 from robot_rlhf.learning.turns import Turn, next_turn
 from robot_rlhf.session.evaluation import Actor
-from robot_rlhf.session.learner import Learner
+from robot_rlhf.session.learner import Learner, shuffled
 from robot_rlhf.session.run_folder import RunFolder
 from robot_rlhf.session.seeds import Purpose, generator
 from robot_rlhf.session.worth import Watching
@@ -107,9 +107,12 @@ class Study:
         episodes = self.learner.episodes.values()
         return sum(episode.length for episode in episodes if episode.role is not Role.COUNTERFACTUAL)
 
-    def marks(self) -> dict[int, bool]:
-        """Episode id -> the operator's mark, of those that were marked."""
+    def marks(self, as_learned: bool = False) -> dict[int, bool]:
+        """Episode id -> the operator's mark, of those that were marked; `as_learned`, turned at random where
+        the labels are shuffled."""
         events = self.store.feedback({Kind.OUTCOMES})
+        if as_learned and self.config.labels == "shuffled":
+            events = [shuffled(event, self.config.seed) for event in events]
         return {event.episode: event.success for event in events if isinstance(event, Outcome)}
 
     def judged_alone(self, most: int) -> list[tuple[bool, int]]:
@@ -200,21 +203,26 @@ class Study:
         self.fit(online)
 
     def clone_due(self) -> bool:
-        """Whether so much was driven in takeovers that the policy's clone is to be made anew with it."""
+        """Whether the policy has succeeded so often that its clone is to be made anew with that."""
         config, learner = self.config.clone, self.learner
-        if learner.clone is None or config.anew_at == 0 or self.config.policy == "clone":
+        if learner.clone is None or config.anew_successes == 0 or self.config.policy == "clone":
             return False
-        return self._taken_over() >= max(config.anew_at, config.anew_growth * learner.takeovers_cloned)
+        least = max(config.anew_successes, config.anew_growth * learner.successes_cloned)
+        return self.count(Role.ONLINE) >= least and len(self._successes()) >= least
 
-    def _taken_over(self) -> int:
-        """Steps driven in takeovers."""
-        episodes = self.learner.episodes.values()
-        return sum(int(one.operator_steps.sum()) for one in episodes if one.role is Role.ONLINE)
+    def _successes(self) -> list[Episode]:
+        """The policy's episodes that were marked as such, takeovers in them."""
+        marks = self.marks(as_learned=True)
+        online = (one for one in self.learner.episodes.values() if one.role is Role.ONLINE)
+        return [one for one in online if marks.get(one.id, False)]
 
     def clone_anew(self) -> None:
-        """Make the policy's clone anew, of demonstrations and takeovers."""
+        """Make the policy's clone anew, of the demonstrations and of its successes."""
         self.watcher.phase("cloning")
-        self.learner.clone_takeovers(self.driven(), self._taken_over())
+        successes = self._successes()
+        ids = {one.id for one in successes}
+        shown = self.to_imitate() if self.learner.encoder is None else self.driven()
+        self.learner.clone_successes([one for one in shown if one.id not in ids], successes)
 
     def fit_due(self, online: int) -> bool:
         """Whether a round of pairs and a fit of the reward model are due after `online` policy episodes."""

@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from robot_rlhf.feedback.types import (
 )
 from robot_rlhf.learning import checkpoint
 from robot_rlhf.learning.checkpoint import CheckpointError
+from robot_rlhf.learning.cloning import ChunkedClone
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.report.metrics import EpisodeEnded, Evaluated, read_events
 from robot_rlhf.session.config import RunConfig, ScheduleConfig
@@ -608,36 +609,55 @@ def test_a_clone_is_made_anew_of_what_was_taken_over_and_survives_the_disk(
 
 
 class TestCloneMadeAnew:
-    """The clone that the policy corrects, made of the takeovers too."""
+    """The clone that the policy corrects, made of its successes too."""
 
     @pytest.fixture
     def study(self, tiny: Tiny, tmp_path: Path) -> Iterator[Study]:
-        config = tiny(clone=dataclasses.replace(tiny().clone, anew_at=0))
+        config = tiny(clone=dataclasses.replace(tiny().clone, anew_successes=0))
         ended = complete(tmp_path / "run", config)
         episode = next(iter(ended.episodes().values()))
         with ended.store() as store:
             yield Study(RunFolder(ended.folder, config, store), episode.obs.shape[1], episode.action.shape[1])
 
     @staticmethod
-    def taken_over(study: Study) -> int:
-        online = (one for one in study.learner.episodes.values() if one.role is Role.ONLINE)
-        return sum(int(one.operator_steps.sum()) for one in online)
+    def successes(study: Study) -> list[Episode]:
+        marks = study.marks()
+        return [
+            one for one in study.learner.episodes.values() if one.role is Role.ONLINE and marks.get(one.id)
+        ]
 
     @staticmethod
     def configured(study: Study, **changed: Any) -> None:
         clone = dataclasses.replace(study.config.clone, **changed)
         study.config = study.learner.config = dataclasses.replace(study.config, clone=clone)
 
-    def test_it_is_due_once_enough_was_driven_and_again_with_half_as_much_more(self, study: Study) -> None:
-        steps = self.taken_over(study)
-        assert steps > 0 and not study.clone_due(), "0: never"
-        for least, due in ((steps + 1, False), (steps, True)):
-            self.configured(study, anew_at=least)
+    def test_it_is_due_once_there_are_enough_and_again_with_half_as_many_more(self, study: Study) -> None:
+        count = len(self.successes(study))
+        assert count > 0 and not study.clone_due(), "0: never"
+        for least, due in ((count + 1, False), (count, True)):
+            self.configured(study, anew_successes=least)
             assert study.clone_due() is due
-        study.learner.takeovers_cloned = steps
+        study.learner.successes_cloned = count
         assert not study.clone_due()
-        study.learner.takeovers_cloned = int(steps / 1.5)
+        study.learner.successes_cloned = int(count / 1.5)
         assert study.clone_due()
+
+    def test_a_success_is_imitated_whole_whoever_drove(self, study: Study) -> None:
+        learner, successes = study.learner, self.successes(study)
+        assert any(not one.operator_steps.all() for one in successes)
+        kept: list[Episode] = []
+
+        def cloned(episodes: Sequence[Episode]) -> ChunkedClone:
+            kept.extend(episodes)
+            assert learner.clone is not None
+            return learner.clone
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(learner, "_cloned", cloned)
+            study.clone_anew()
+        assert [one.id for one in kept] == [one.id for one in [*study.to_imitate(), *successes]]
+        assert all(one.operator_steps.all() for one in kept)
+        assert not all(learner.episodes[one.id].operator_steps.all() for one in kept)
 
     def test_the_new_one_is_corrected_from_then_on_also_after_a_restart(
         self, study: Study, tmp_path: Path
@@ -647,27 +667,27 @@ class TestCloneMadeAnew:
         old, obs = learner.clone, next(iter(learner.episodes.values())).obs
         study.clone_anew()
         assert learner.clone is not old and not np.array_equal(learner.clone.along(obs), old.along(obs))
-        assert learner.takeovers_cloned == self.taken_over(study)
+        assert learner.successes_cloned == len(self.successes(study))
         learner.save(tmp_path / "saved")
         again = Learner(study.config, learner.sac.obs_size, learner.sac.action_size)
         again.load(tmp_path / "saved")
         assert again.clone is not None
-        assert again.takeovers_cloned == learner.takeovers_cloned
+        assert again.successes_cloned == learner.successes_cloned
         assert again.clone.heldout_error == learner.clone.heldout_error
         np.testing.assert_array_equal(again.clone.along(obs), learner.clone.along(obs))
 
     def test_one_that_is_worse_at_the_demonstrations_is_not_kept(self, study: Study) -> None:
         learner = study.learner
         assert learner.clone is not None
-        old, steps = learner.clone, self.taken_over(study)
+        old, successes = learner.clone, self.successes(study)
         self.configured(study, heldout_fraction=0.3, anew_tolerance=1.0)
-        shown = [one for one in study.driven() if one.role is Role.DEMONSTRATION]
-        more = [dataclasses.replace(one, id=100 * n + one.id) for n in range(1, 4) for one in shown]
+        shown = study.to_imitate()
+        shown += [dataclasses.replace(one, id=100 * n + one.id) for n in range(1, 4) for one in shown]
         old.heldout_error = 1e-9
-        assert not learner.clone_takeovers([*study.driven(), *more], steps)
-        assert learner.clone is old and learner.takeovers_cloned == steps
+        assert not learner.clone_successes(shown, successes)
+        assert learner.clone is old and learner.successes_cloned == len(successes)
         old.heldout_error = 1e9
-        assert learner.clone_takeovers([*study.driven(), *more], steps)
+        assert learner.clone_successes(shown, successes)
         assert learner.clone is not old
 
 
