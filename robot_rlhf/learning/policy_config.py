@@ -119,7 +119,7 @@ class CloneConfig:
     """Examples a gradient step."""
     learning_rate: float = 1e-3
     """Adam step size at the start; it falls to zero along half a cosine."""
-    obs_noise: float = 0.35
+    obs_noise: float = 0.2
     """Standard deviation of noise on the normalised observations while fitting, so that the policy knows
     its way a little beside the demonstrations' path."""
     weight_decay: float = 1e-4

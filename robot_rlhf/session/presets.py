@@ -23,9 +23,11 @@ def preset(task: str) -> RunConfig:
     if plain == "push":
         return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=15))
     if plain == "stack":
-        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=24))
+        clone = CloneConfig(obs_noise=0.35)
+        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=24), clone=clone)
     if plain == "peg_insert":  # whose slow moves have 2 mm to go wrong in
-        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=24), clone=CloneConfig(stride=0.2))
+        clone = CloneConfig(stride=0.2, obs_noise=0.35)
+        return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=24), clone=clone)
     return RunConfig(task=task)
 
 
