@@ -97,7 +97,7 @@ def parameter_gradients(
 def input_gradient(
     gradient: Tensor, trace: Trace, weights: Sequence[Tensor], norm: Norm, numbers: slice
 ) -> Tensor:
-    """The gradient by `numbers` of the input, from that by the output of one network."""
+    """The gradient by `numbers` of the input, from that by the output of one network or of several."""
     for layer in reversed(range(1, len(weights))):
         gradient = through_hidden(gradient, trace, layer, norm) @ weights[layer].mT
-    return through_hidden(gradient, trace, 0, norm) @ weights[0][numbers].mT
+    return through_hidden(gradient, trace, 0, norm) @ weights[0][..., numbers, :].mT

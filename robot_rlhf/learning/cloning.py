@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.learning.adam import FusedAdam, descend
-from robot_rlhf.learning.device import Device
+from robot_rlhf.learning.device import Device, sent
 from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.policy_config import CloneConfig
 from robot_rlhf.learning.state import Tensors, check_fits, copied_array, module_state
@@ -226,9 +226,9 @@ def _fit(
     for step in range(1, config.steps + 1):
         share = (step - 1) / config.steps
         optimizer.learning_rate = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
-        rows = torch.from_numpy(rng.integers(0, len(train_obs), config.batch_size)).to(device)
+        rows = sent(torch.from_numpy(rng.integers(0, len(train_obs), config.batch_size)), device)
         drawn = rng.standard_normal((len(rows), train_obs.shape[1]), dtype=np.float32) * config.obs_noise
-        noise = torch.from_numpy(drawn).to(device)
+        noise = sent(torch.from_numpy(drawn), device)
         descend(error(train_obs[rows] + noise, train.action[rows], train.valid[rows]), optimizer)
         looks = step >= config.min_steps and step % config.check_every == 0
         if len(heldout_obs) and (looks or step == config.steps):

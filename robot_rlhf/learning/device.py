@@ -8,7 +8,10 @@ another, with the same draws (the sums of another device differ in their last di
 
 from __future__ import annotations
 
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Asked: TypeAlias = Literal["auto", "cpu", "cuda"]
 """auto: a GPU where there is one."""
@@ -35,3 +38,10 @@ def device(asked: Asked) -> Device:
         f"--device cuda: there is only the CPU here, since torch {torch.__version__} {why}; "
         "say --device cpu, or auto for whatever there is"
     )
+
+
+def sent(tensor: Tensor, device: Device) -> Tensor:
+    """What lies on the CPU, there: itself on the CPU, else a copy on its way, for which nobody waits, nor for
+    what the device still has to do. The tensor may be changed or forgotten at once, as CUDA sets memory that
+    is not pinned aside before it travels."""
+    return tensor.to(device, non_blocking=True)

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from robot_rlhf.feedback.episode import Episode, Float32
-from robot_rlhf.learning.device import Device
+from robot_rlhf.learning.device import Device, sent
 from robot_rlhf.learning.encoder_config import EncoderConfig
 from robot_rlhf.learning.networks import MLP, Normaliser
 from robot_rlhf.learning.sight import (
@@ -193,7 +193,7 @@ class Encoder(nn.Module):
         self._normaliser.fit(state.numpy())
         self.to(device)
         normalised, wanted = self._normaliser(state.to(device)), wanted.to(device)
-        config, errors = self.config, []
+        config, losses = self.config, []
         optimizer = torch.optim.AdamW(
             self.parameters(), config.learning_rate, weight_decay=config.weight_decay
         )
@@ -202,14 +202,15 @@ class Encoder(nn.Module):
             optimizer.param_groups[0]["lr"] = config.learning_rate * 0.5 * (1.0 + math.cos(math.pi * share))
             rows = torch.from_numpy(rng.integers(0, len(state), config.batch_size))
             noise = rng.standard_normal((len(rows), self._state_size), dtype=np.float32) * config.state_noise
-            shifted = _shifted(pictures[rows], config.shift_px, rng).to(device)  # all at once are too many
-            rows, noised = rows.to(device), torch.from_numpy(noise).to(device)
+            shifted = _shifted(sent(pictures[rows], device), config.shift_px, rng)  # all at once are too many
+            rows, noised = sent(rows, device), sent(torch.from_numpy(noise), device)
             told = self._foretell(self._keypoints(shifted), normalised[rows] + noised)
             loss = (told - wanted[rows]).square().mean()
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
-            errors.append(loss.item())
+            losses.append(loss.detach())
+        errors = torch.stack(losses).tolist()
         if not all(map(math.isfinite, errors)):
             raise FloatingPointError("learning to see diverged")
         self.cpu()

@@ -195,14 +195,18 @@ class CriticEnsemble(nn.Module):
         last = torch.bmm(gradient.unsqueeze(1), trace.output)
         return [*by_weight, last, *by_bias, gradient.sum(1, keepdim=True)]
 
-    def action_gradient(self, trace: Trace, gradient: Tensor) -> Tensor:
+    def action_gradient(self, trace: Trace, gradient: Tensor, every_row: bool = False) -> Tensor:
         """The gradient by the action (B, m), from that by the values (M, B).
 
         A member is gone through with the rows alone in which something hangs on it: those in which it is the
-        least, where the least of all is what counts.
+        least, where the least of all is what counts. `every_row`: with all of them, and all members at once;
+        a GPU has room for that, and would be waited for to say which rows they are.
         """
         *weights, last_weight = self.weights
         numbers = slice(weights[0].shape[-2] - self._action_size, None)
+        if every_row:
+            by_output = gradient.unsqueeze(-1) * last_weight
+            return backprop.input_gradient(by_output, trace, weights, self._norm.constants, numbers).sum(0)
         total = gradient.new_zeros(gradient.shape[1], self._action_size)
         for member, own in enumerate(gradient):
             rows = own.nonzero().squeeze(-1)

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike, NDArray
 from torch import Tensor
 
 from robot_rlhf.feedback.episode import Episode, Role
-from robot_rlhf.learning.device import Device
+from robot_rlhf.learning.device import Device, sent
 
 Rewarder = Callable[[Tensor, Tensor], Tensor]
 """(obs (N, n), next_obs (N, n)) -> rewards (N,)."""
@@ -236,5 +236,5 @@ class Replay:
             self._operator.values[rows],
             *(() if self._base_policy is None else (self._base.values[place], self._base.values[place + 1])),
         )
-        for batch in zip(*(torch.from_numpy(column).to(device) for column in columns), strict=True):
+        for batch in zip(*(sent(torch.from_numpy(column), device) for column in columns), strict=True):
             yield Batch(*batch)

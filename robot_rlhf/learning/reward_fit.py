@@ -12,6 +12,7 @@ from torch import Tensor
 from robot_rlhf.feedback.types import Kind
 from robot_rlhf.learning import likelihoods
 from robot_rlhf.learning.adam import FusedAdam, descend
+from robot_rlhf.learning.device import Device, sent
 from robot_rlhf.learning.evidence import HELD_OUT, TRAIN, Evidence, Judgements
 from robot_rlhf.learning.reward_config import RewardConfig
 from robot_rlhf.learning.reward_network import Operators, RewardNetwork
@@ -43,17 +44,19 @@ def fit(
     evidence: Evidence,
     config: RewardConfig,
     generator: torch.Generator,
+    device: Device = "cpu",
 ) -> Fitted:
-    """Fit `network` and `operators` in place, from where they are, and keep the best by held-out
-    likelihood. Members never mix: each has its own events, network and beliefs about the operators. All but
-    the generator, which is the CPU's, must be on one device.
+    """Fit `network` and `operators`, which are on `device`, in place, from where they are, and keep the best
+    by held-out likelihood. Members never mix: each has its own events, network and beliefs about the
+    operators. The evidence and the generator are on the CPU.
 
     Raises FitError when a number stops being finite.
     """
-    trainer = _Trainer(network, operators, evidence, config, generator)
-    everything = _Examiner(network, operators, evidence, config)
+    trainer = _Trainer(network, operators, evidence, config, generator, device)
+    there = trainer.evidence_there
+    everything = _Examiner(network, operators, there, config)
     enough = trainer.held_out >= config.min_held_out
-    exam = _Examiner(network, operators, evidence, config, held_out_only=True) if enough else None
+    exam = _Examiner(network, operators, there, config, held_out_only=True) if enough else None
     best, best_nll, since = None, math.inf, 0
     steps = 0
     while steps < config.fit_steps and since < config.patience:
@@ -105,7 +108,7 @@ def log_probabilities(
 
 
 class _Trainer:
-    """Draws minibatches and takes gradient steps."""
+    """Draws minibatches on the CPU and takes gradient steps where the network is."""
 
     def __init__(
         self,
@@ -114,24 +117,25 @@ class _Trainer:
         evidence: Evidence,
         config: RewardConfig,
         generator: torch.Generator,
+        device: Device,
     ) -> None:
         self._network, self._operators, self._evidence = network, operators, evidence
-        self._config, self._generator = config, generator
-        self._features = network.features(evidence.obs, evidence.next_obs)
+        self._config, self._generator, self._device = config, generator, device
+        self.evidence_there = there = evidence.to(device)
+        self._features = network.features(there.obs, there.next_obs)
         self._optimizers = (
             FusedAdam(network.parameters(), config.learning_rate, config.weight_decay),
             FusedAdam(operators.parameters(), config.likelihood_rate),
         )
-        self._device = evidence.obs.device
         judgements = evidence.judgements
         self.held_out = sum(int((of.side == HELD_OUT).sum()) for of in judgements.values())
         # (M, K): what each kind weighs for each member, and how many of the step's events it gets
         weight = torch.stack(
             [of.weight.sum(dim=1) * config.kind_weights.of(kind) for kind, of in judgements.items()], dim=1
         )
-        self._total = weight.sum(dim=1).clamp_min(1.0)
-        self._part = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
-        batch = (self._part.mean(dim=0) * config.batch_events).ceil().clamp_min(1).int().tolist()
+        part = weight / weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
+        self._total, self._part = weight.sum(dim=1).clamp_min(1.0).to(device), part.to(device)
+        batch = (part.mean(dim=0) * config.batch_events).ceil().clamp_min(1).int().tolist()
         self._batch = dict(zip(judgements, batch, strict=True))
 
     def step(self) -> None:
@@ -141,13 +145,14 @@ class _Trainer:
         drawn = {kind: self._draw(of, self._batch[kind]) for kind, of in evidence.judgements.items()}
         rows = {kind: self._rows(evidence.judgements[kind], picked) for kind, (picked, _) in drawn.items()}
         shape = (members, config.batch_transitions)
-        replayed = torch.randint(evidence.replayed, shape, generator=self._generator).to(self._device)
+        replayed = torch.randint(evidence.replayed, shape, generator=self._generator)
         every = torch.cat([*(of.flatten(1) for of in rows.values()), replayed], dim=1)
-        rewards = self._network(self._features[every])
+        rewards = self._network(self._features[sent(every, self._device)])
         *parts, penalised = rewards.split([*(of[0].numel() for of in rows.values()), shape[1]], dim=1)
         loss = config.reward_penalty * penalised.square().mean(dim=1)
         for (kind, (picked, weight)), part, column in zip(drawn.items(), parts, self._part.T, strict=True):
-            of = evidence.judgements[kind]
+            of = self.evidence_there.judgements[kind]
+            picked, weight = sent(picked, self._device), sent(weight, self._device)
             returns = config.return_scale * part.view_as(rows[kind]).mean(dim=-1)
             chances = log_probabilities(kind, of, picked, returns, self._operators)
             nll = -chances.gather(-1, of.answer[picked].unsqueeze(-1)).squeeze(-1)
@@ -162,20 +167,19 @@ class _Trainer:
         members, count = of.weight.shape
         if count <= size:
             total = of.weight.sum(dim=1, keepdim=True).clamp_min(1e-9)
-            return torch.arange(count, device=self._device).expand(members, -1), of.weight / total
+            return torch.arange(count).expand(members, -1), of.weight / total
         idle = of.weight.sum(dim=1, keepdim=True) == 0
         chance = torch.where(idle, torch.ones_like(of.weight), of.weight)
-        picked = torch.multinomial(chance.cpu(), size, replacement=True, generator=self._generator)
-        return picked.to(self._device), (~idle).float().expand(-1, size) / size
+        picked = torch.multinomial(chance, size, replacement=True, generator=self._generator)
+        return picked, (~idle).float().expand(-1, size) / size
 
     def _rows(self, of: Judgements, picked: Tensor) -> Tensor:
         """(M, B, W, S) transitions, S spread evenly over each window with a random offset each."""
-        member = torch.arange(len(picked), device=self._device).unsqueeze(1)
+        member = torch.arange(len(picked)).unsqueeze(1)
         windows = of.windows[member, picked].clamp_min(0)
         length = self._evidence.length[windows].unsqueeze(-1)
         samples = min(self._config.window_samples, int(length.max()))
-        offset = torch.rand((*windows.shape, samples), generator=self._generator).to(self._device)
-        place = torch.arange(samples, device=self._device) + offset
+        place = torch.arange(samples) + torch.rand((*windows.shape, samples), generator=self._generator)
         position = (place * (length / samples)).long()
         return self._evidence.rows[windows.unsqueeze(-1), torch.minimum(position, length - 1)]
 
@@ -231,13 +235,13 @@ class _Examiner:
 
     def mean_nll(self, side: int) -> float:
         """Mean negative log-likelihood over what is on `side` of each member, kinds by their weight."""
-        total, weights = 0.0, 0.0
+        parts = []
         for kind, chances in self.chances().items():
             of, picked = self._judgements[kind], self._picked[kind]
             nll = -chances.gather(-1, of.answer[picked].unsqueeze(-1)).squeeze(-1)
             weight = of.share[picked] * (of.side[:, picked[0]] == side) * self._config.kind_weights.of(kind)
-            total += float((weight * nll).sum())
-            weights += float(weight.sum())
+            parts.append(torch.stack(((weight * nll).sum(), weight.sum())))
+        total, weights = (sum(column) for column in zip(*torch.stack(parts).tolist(), strict=True))
         return total / weights if weights else math.nan
 
     def predictions(self) -> dict[Kind, Predictions]:

@@ -90,8 +90,8 @@ class RewardModel:
         network.refresh(self._config.carry if self.version else 0.0, first_weights)
         generator = torch.Generator().manual_seed(self._seed * 1_000_003 + self.version + 1)
         operators = self._operators.grown(len(names), self._config).to(self._device)
-        there = evidence.to(self._device)
-        fitted = fit(network.to(self._device), operators, there, self._config, generator)
+        network = network.to(self._device)
+        fitted = fit(network, operators, evidence, self._config, generator, self._device)
         network, operators = network.cpu(), operators.cpu()
         old = self.scale
         new = _scale(network, evidence, self._config.scale_floor)

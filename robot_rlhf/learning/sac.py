@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from robot_rlhf.learning.adam import FusedAdam
-from robot_rlhf.learning.device import Device
+from robot_rlhf.learning.device import Device, sent
 from robot_rlhf.learning.networks import BASE_EDGE, CriticEnsemble, Normaliser, ResidualActor
 from robot_rlhf.learning.policy_config import SACConfig
 from robot_rlhf.learning.replay import Batch, Replay
@@ -178,7 +178,8 @@ class SAC:
         self._updates += 1
         if not with_metrics:
             return None
-        metrics = {name: float(value) for name, value in parts.items()}
+        numbers = torch.stack(list(parts.values())).tolist()  # a GPU is waited for once
+        metrics = dict(zip(parts, numbers, strict=True))
         bad = [f"{name} is {value}" for name, value in metrics.items() if not math.isfinite(value)]
         if bad:
             raise FloatingPointError(f"training diverged at update {self._updates}: {', '.join(bad)}")
@@ -269,13 +270,13 @@ class SAC:
         }
 
     def _noise(self, rows: int) -> Tensor:
-        return torch.randn(rows, self.action_size, generator=self._generator).to(self.device)
+        return sent(torch.randn(rows, self.action_size, generator=self._generator), self.device)
 
     def _least(self, values: Tensor) -> Tensor:
         """(M, B) -> (B,): the minimum over `target_critics` critics, drawn when there are more."""
         if self.config.target_critics < self.config.critics:
-            drawn = torch.randperm(self.config.critics, generator=self._generator).to(values.device)
-            values = values[drawn[: self.config.target_critics]]
+            drawn = torch.randperm(self.config.critics, generator=self._generator)
+            values = values[sent(drawn[: self.config.target_critics], self.device)]
         return values.amin(0) if len(values) != 2 else torch.minimum(values[0], values[1])
 
     def _update_critic(self, obs: Tensor, next_obs: Tensor, batch: Batch) -> dict[str, Tensor]:
@@ -310,7 +311,8 @@ class SAC:
         alpha = self._log_alpha.exp()
         self._track_spread(value)
         scale = self._spread.clamp(min=config.spread_floor)
-        by_action = self.critic.action_gradient(critic_trace, (values == value).float())
+        least, on_gpu = (values == value).float(), self.device == "cuda"
+        by_action = self.critic.action_gradient(critic_trace, least, every_row=on_gpu)
         by_sample = (2.0 * alpha * action - by_action * (1.0 - action.square())) * (share / scale)
         by_mean = by_sample
         by_log_std = by_sample * log_std.exp() * noise - alpha * (share / scale)

@@ -56,7 +56,9 @@ class Far(Tensor):
         return Far(inner["here"])
 
 
-class _Pretence(TorchDispatchMode):
+class Watch(TorchDispatchMode):
+    """Sees which operations are done on a GPU that is there."""
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # which would load a compiler
@@ -65,6 +67,16 @@ class _Pretence(TorchDispatchMode):
         super().__init__()
         self.done: set[str] = set()
         """The operations that were done on the GPU."""
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if any(isinstance(one, Tensor) and one.is_cuda for one in tree_flatten((args, result))[0]):
+            self.done.add(func.overloadpacket.__name__)
+        return result
+
+
+class _Pretence(Watch):
+    """Does them, on a GPU that is not there."""
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}

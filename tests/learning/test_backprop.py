@@ -50,20 +50,25 @@ def test_a_perceptron(layers: int) -> None:
 
 @pytest.mark.parametrize("layers", [1, 2, 3])
 @pytest.mark.parametrize("members", [1, 2, 5])
-def test_an_ensemble_of_critics(layers: int, members: int) -> None:
+@pytest.mark.parametrize("every_row", [False, True])
+def test_an_ensemble_of_critics(layers: int, members: int, every_row: bool) -> None:
     critic = CriticEnsemble(OBS, ACTION, 32, layers, members, seeded())
     obs, action, gradient = numbers(ROWS, OBS), numbers(ROWS, ACTION, seed=2), numbers(members, ROWS, seed=3)
     action.requires_grad_()
     with torch.no_grad():
         values, trace = critic.trace(obs, action)
-        ours, by_action = critic.gradients(trace, gradient), critic.action_gradient(trace, gradient)
+        ours, by_action = (
+            critic.gradients(trace, gradient),
+            critic.action_gradient(trace, gradient, every_row),
+        )
     torch.testing.assert_close(values, critic(obs, action))
     loss = (critic(obs, action) * gradient).sum()
     *theirs, wanted = torch.autograd.grad(loss, [*critic.parameters(), action])
     close([*ours, by_action], [*theirs, wanted])
 
 
-def test_an_action_is_told_of_by_the_members_alone_that_count_for_it() -> None:
+@pytest.mark.parametrize("every_row", [False, True])
+def test_an_action_is_told_of_by_the_members_alone_that_count_for_it(every_row: bool) -> None:
     critic = CriticEnsemble(OBS, ACTION, 32, 2, 3, seeded())
     obs, action = numbers(ROWS, OBS), numbers(ROWS, ACTION, seed=2)
     action.requires_grad_()
@@ -73,7 +78,7 @@ def test_an_action_is_told_of_by_the_members_alone_that_count_for_it() -> None:
         values, trace = critic.trace(obs, action)
         least = (values == values.amin(0)).float()
         assert 0 < least[0].sum() < ROWS and not least[2].any()
-        ours = critic.action_gradient(trace, least)
+        ours = critic.action_gradient(trace, least, every_row)
     close([ours], torch.autograd.grad(critic(obs, action).amin(0).sum(), [action]))
 
 

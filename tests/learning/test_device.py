@@ -1,10 +1,13 @@
-"""Learning on a GPU, pretended (see `pretended.py`): no operation has tensors of both devices, and what comes
-of it lies on the CPU and is what the CPU alone makes of the same, to the bit."""
+"""Learning on a GPU: all of it is done there, and what comes of it lies on the CPU and is what the CPU alone
+makes of the same. On a pretended one (see `pretended.py`), which refuses what has tensors of both devices, to
+the bit; on a real one, where there is one, up to the order of its sums."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,7 @@ import pytest
 import torch
 from PIL import Image
 from torch import Tensor
+from torch.utils._pytree import tree_flatten
 
 from robot_rlhf.feedback.episode import Episode, Role
 from robot_rlhf.feedback.types import (
@@ -38,7 +42,8 @@ from robot_rlhf.learning.reward_model import RewardModel
 from robot_rlhf.learning.sac import SAC
 from robot_rlhf.learning.scale import RewardScale
 from robot_rlhf.learning.snapshot import Snapshot
-from tests.learning.pretended import GPU, MixedError, pretended_gpu
+from tests.conftest import IN_CI
+from tests.learning.pretended import GPU, MixedError, Watch, pretended_gpu
 
 OBS, AXES, STEPS, SEED = 5, 4, 14, 3
 CLONE = CloneConfig(hidden=8, members=2, steps=8, min_steps=4, check_every=4, batch_size=16, chunk=4)
@@ -86,12 +91,51 @@ def said() -> Iterator[Feedback]:
         yield Demonstration(**who, id=f"d{id}", episode=id, alternatives=((id + 1) % 12, (id + 3) % 12))
 
 
-def alike(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
-    """Whether both are the same, and torch's own tensors on the CPU."""
-    at_hand = all(
-        type(value) is Tensor and value.device.type == "cpu" for value in (*one.values(), *other.values())
-    )
-    return at_hand and one.keys() == other.keys() and all(torch.equal(one[name], other[name]) for name in one)
+@dataclass(frozen=True)
+class Gpu:
+    """One to learn on: its name, what it is watched with, and how far off the CPU its numbers may be, of what
+    they are and at all, after the few steps that are made here."""
+
+    name: Any
+    watched: Callable[[], AbstractContextManager[Watch]]
+    off: float
+
+    def alike(self, one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+        """Whether both are the same, and torch's own tensors on the CPU."""
+        values = (*one.values(), *other.values())
+        at_hand = all(type(value) is Tensor and value.device.type == "cpu" for value in values)
+        return (
+            at_hand and one.keys() == other.keys() and all(self.near(one[name], other[name]) for name in one)
+        )
+
+    def near(self, one: Tensor, other: Tensor) -> bool:
+        """Whether both have the same numbers; whole ones to the bit."""
+        if not one.is_floating_point():
+            return torch.equal(one, other)
+        return one.shape == other.shape and torch.allclose(one, other, rtol=self.off, atol=self.off)
+
+    def agree(self, one: Any, other: Any) -> bool:
+        """Whether two reports tell the same."""
+        (mine, form), (others, same) = (tree_flatten(asdict(report)) for report in (one, other))
+        return form == same and mine == pytest.approx(others, rel=self.off, abs=self.off, nan_ok=True)
+
+
+PRETENDED, REAL = Gpu(GPU, pretended_gpu, 0.0), Gpu("cuda", Watch, 2e-3)
+IS_HERE = torch.cuda.is_available()  # a real one
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(PRETENDED, id="pretended"),
+        # CI, which has none, does not skip
+        *([] if IN_CI and not IS_HERE else [pytest.param(REAL, id="real")]),
+    ]
+)
+def gpu(request: pytest.FixtureRequest) -> Gpu:
+    if request.param is REAL and not IS_HERE:
+        pytest.skip("there is no GPU here")
+    chosen: Gpu = request.param
+    return chosen
 
 
 def taught(on: Any) -> tuple[SAC, Replay]:
@@ -118,55 +162,58 @@ def test_the_pretence_refuses_what_a_gpu_would() -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")  # it is copied all the same
-def test_the_policy_learns_there_acts_here_and_goes_on_on_either(tmp_path: Path) -> None:
+def test_the_policy_learns_there_acts_here_and_goes_on_on_either(tmp_path: Path, gpu: Gpu) -> None:
     here, replay = taught("cpu")
-    with pretended_gpu() as gpu:
-        there, _ = taught(GPU)
+    with gpu.watched() as watch:
+        there, _ = taught(gpu.name)
         for sac in (here, there):
             metrics = [sac.train(replay, 5, np.random.default_rng(1)) for _ in range(2)]
             sac.carry_scale(RewardScale(0.1, 1.0), RewardScale(-0.2, 2.0))
             assert {"critic_loss", "bc_loss", "entropy"} <= metrics[-1].keys()
-        assert "_fused_adamw_" in gpu.done
-        assert alike(here.state(), there.state())
+        assert "_fused_adamw_" in watch.done
+        assert gpu.alike(here.state(), there.state())
         obs, base = EPISODES[0].obs[0], EPISODES[0].action[0]
-        assert (here.at_hand().act(obs, base) == there.at_hand().act(obs, base)).all()
-        assert Snapshot.of(here.snapshot()).to_bytes() == Snapshot.of(there.snapshot()).to_bytes()
+        assert there.at_hand().device == "cpu"
+        actions = [torch.from_numpy(sac.at_hand().act(obs, base)) for sac in (here, there)]
+        assert gpu.near(*actions)
+        arrays = [Snapshot.of(sac.snapshot()).tensors for sac in (here, there)]
+        assert gpu.alike(*({name: torch.from_numpy(of[name]) for name in of} for of in arrays))
         checkpoint.save(tmp_path / "there", there.state(), {})
         here.load(checkpoint.load(tmp_path / "there").tensors)
         checkpoint.save(tmp_path / "here", here.state(), {})
         there.load(checkpoint.load(tmp_path / "here").tensors)
         for sac in (here, there):
             sac.train(replay, 3, np.random.default_rng(2))
-        assert alike(here.state(), there.state())
+        assert gpu.alike(here.state(), there.state())
 
 
-def test_the_clone_is_fitted_there_and_acts_here() -> None:
+def test_the_clone_is_fitted_there_and_acts_here(gpu: Gpu) -> None:
     here, there = (ChunkedClone(OBS, AXES, CLONE, SEED) for _ in range(2))
     report = here.fit(SHOWN, np.random.default_rng(0))
     assert report.heldout_error is not None
-    with pretended_gpu() as gpu:
-        assert there.fit(SHOWN, np.random.default_rng(0), GPU) == report
-    assert "_fused_adamw_" in gpu.done
-    assert alike(here.state(), there.state())
-    assert (here.along(EPISODES[7].obs) == there.along(EPISODES[7].obs)).all()
+    with gpu.watched() as watch:
+        assert gpu.agree(there.fit(SHOWN, np.random.default_rng(0), gpu.name), report)
+    assert "_fused_adamw_" in watch.done
+    assert gpu.alike(here.state(), there.state())
+    assert gpu.near(*(torch.from_numpy(clone.along(EPISODES[7].obs)) for clone in (here, there)))
 
 
-def test_the_reward_is_fitted_there_to_every_kind_and_judges_here() -> None:
-    here, there = RewardModel(OBS, REWARD, SEED), RewardModel(OBS, REWARD, SEED, GPU)
+def test_the_reward_is_fitted_there_to_every_kind_and_judges_here(gpu: Gpu) -> None:
+    here, there = RewardModel(OBS, REWARD, SEED), RewardModel(OBS, REWARD, SEED, gpu.name)
     for _ in range(2):
         one = here.fit(list(said()), EPISODES)
-        with pretended_gpu() as gpu:
+        with gpu.watched() as watch:
             other = there.fit(list(said()), EPISODES)
-    assert "_fused_adamw_" in gpu.done
+    assert "_fused_adamw_" in watch.done
     assert len(one.kinds) == 5
     assert one.heldout.held_out > 0
-    assert (one.kinds, one.operators, one.new_scale) == (other.kinds, other.operators, other.new_scale)
-    assert alike(here.state(), there.state())
+    assert gpu.agree(*(replace(report, seconds=0.0) for report in (one, other)))
+    assert gpu.alike(here.state(), there.state())
     obs, after = (torch.from_numpy(EPISODES[1].obs[rows]) for rows in (slice(0, -1), slice(1, None)))
-    assert torch.equal(here.score(obs, after), there.score(obs, after))
+    assert gpu.near(here.score(obs, after), there.score(obs, after))
 
 
-def test_eyes_are_fitted_there_and_see_here() -> None:
+def test_eyes_are_fitted_there_and_see_here(gpu: Gpu) -> None:
     def pictures(id: int, camera: str) -> list[bytes]:
         written = io.BytesIO()
         Image.fromarray(np.full((16, 16, 3), 40 * id, np.uint8)).save(written, "JPEG")
@@ -175,11 +222,17 @@ def test_eyes_are_fitted_there_and_see_here() -> None:
     config = EncoderConfig(keypoints=2, channels=2, hidden=4, steps=4, batch_size=8)
     here, there = (Encoder(OBS, ("front",), config, SEED) for _ in range(2))
     report = here.fit(SHOWN, pictures, np.random.default_rng(0))
-    with pretended_gpu() as gpu:
-        assert there.fit(SHOWN, pictures, np.random.default_rng(0), device=GPU) == report
-    assert "convolution" in gpu.done
-    assert alike(here.state(), there.state())
-    assert (here.as_seen(SHOWN[0], pictures).obs == there.as_seen(SHOWN[0], pictures).obs).all()
+    with gpu.watched() as watch:
+        assert gpu.agree(there.fit(SHOWN, pictures, np.random.default_rng(0), device=gpu.name), report)
+    assert "convolution" in watch.done
+    states = [encoder.state() for encoder in (here, there)]
+    if (
+        gpu is REAL
+    ):  # nothing hangs on it, as maps are taken less their mean: Adam makes steps of what is rounded
+        for state in states:
+            del state["_eyes.0.layers.4.bias"]
+    assert gpu.alike(*states)
+    assert gpu.near(*(torch.from_numpy(of.as_seen(SHOWN[0], pictures).obs) for of in (here, there)))
 
 
 def test_the_device_is_what_is_there_and_what_is_not_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
