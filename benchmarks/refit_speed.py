@@ -1,8 +1,8 @@
 """Seconds that a fit of the reward model takes, as feedback comes in.
 
-Runs of 10, 100 and 1,000 events of all kinds, two events an episode of 100 steps, one thread:
+Runs of 10, 100 and 1,000 events of all kinds, two events an episode of 100 steps, one thread unless told:
 
-    python benchmarks/refit_speed.py --json FILE
+    python benchmarks/refit_speed.py --json FILE [--device cuda]
 """
 
 from __future__ import annotations
@@ -84,13 +84,15 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     parser.add_argument("--events", type=int, nargs="+", default=SIZES, help="how many a fit has")
     parser.add_argument("--repeats", type=int, default=7, help="fits a size, of which the median counts")
+    parser.add_argument("--threads", type=int, default=1, help="of the CPU")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu", help="what to fit on")
     asked = parser.parse_args()
-    torch.set_num_threads(1)
+    torch.set_num_threads(asked.threads)
     rows = []
     print("| events | seconds a fit | of a processor | steps |\n|---|---|---|---|")
     for size in asked.events:
         events, episodes = evidence(size, np.random.default_rng(0))
-        model = RewardModel(OBS, RewardConfig(), 0)
+        model = RewardModel(OBS, RewardConfig(), 0, asked.device)
         fits, processor_s = [], []
         for _ in range(asked.repeats):
             since = time.process_time()
