@@ -109,16 +109,17 @@ class CloneConfig:
     """Width of the hidden layers."""
     layers: int = 2
     """Hidden layers."""
-    members: int = 3
+    members: int = 6
     """Networks in the ensemble, whose mean acts."""
-    steps: int = 3_000
-    """Gradient steps at most."""
-    min_steps: int = 100
-    """Gradient steps before the held-out error may stop or choose anything."""
+    steps: int = 250
+    """Gradient steps at most: so few that a few demonstrations are not learned by heart."""
+    min_steps: int = 250
+    """Gradient steps before the held-out error may stop or choose anything; as many as `steps`: all are
+    taken."""
     batch_size: int = 256
     """Examples a gradient step."""
     learning_rate: float = 1e-3
-    """Adam step size at the start; it falls to zero along half a cosine."""
+    """Adam step size at the start; over `steps` it falls to zero along half a cosine."""
     obs_noise: float = 0.2
     """Standard deviation of noise on the normalised observations while fitting, so that the policy knows
     its way a little beside the demonstrations' path."""

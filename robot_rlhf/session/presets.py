@@ -36,7 +36,9 @@ def with_cameras(config: RunConfig) -> RunConfig:
     imitate what is told of them; only pauses are joined, since larger strides overshoot what is seen a
     centimetre off; and what else a clone is made with is as it was measured for pictures."""
     shown = _SEEING_DEMONSTRATIONS.get(config.task.partition("/")[0], _SEEING_OTHERWISE)
-    clone = replace(config.clone, stride=0.03, obs_noise=0.2, anew_successes=0)
+    clone = replace(
+        config.clone, members=3, steps=3_000, min_steps=100, stride=0.03, obs_noise=0.2, anew_successes=0
+    )
     return replace(config, schedule=replace(config.schedule, demonstrations=shown), clone=clone)
 
 
