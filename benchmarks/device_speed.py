@@ -85,9 +85,9 @@ def updates_per_second(config: SACConfig, on: Device) -> float:
 
 
 def clone_seconds(on: Device) -> float:
-    """Of a fit that is not stopped early, as random actions would have it."""
-    config = CloneConfig()
-    clone = ChunkedClone(OBS, ACTION, replace(config, patience=config.steps), 0)
+    """Of a long fit that is not stopped early, as random actions would have it."""
+    config = CloneConfig(members=3, steps=3_000, min_steps=3_000)
+    clone = ChunkedClone(OBS, ACTION, config, 0)
     began = now_s(on)
     clone.fit([episode(id, SHOWN) for id in range(SHOWN)], np.random.default_rng(0), on)
     return now_s(on) - began

@@ -205,6 +205,18 @@ def test_a_setting_out_of_range_is_named(field: str, value: float) -> None:
         CloneConfig(**{field: value})  # type: ignore[arg-type]
 
 
+def test_a_fit_whose_least_steps_are_its_most_takes_them_all() -> None:
+    """Whatever the held-out episodes say, which are noise here."""
+    rng = np.random.default_rng(3)
+    noisy = [replace(one, action=rng.uniform(-1, 1, one.action.shape).astype(np.float32)) for one in demos()]
+    short = replace(SMALL, hidden=64, min_steps=100, patience=1, check_every=10, heldout_fraction=0.3)
+    _, stopped = fitted(noisy, replace(short, steps=1000))
+    _, whole = fitted(noisy, replace(short, steps=1000, min_steps=1000))
+    assert stopped.steps < whole.steps == 1000
+    assert whole.heldout_error is not None and stopped.heldout_error is not None
+    assert whole.train_error < stopped.train_error
+
+
 def test_what_is_held_out_is_demonstrations_and_the_same_whatever_was_taken_over() -> None:
     config = replace(SMALL, steps=1)
     takeovers = [demo(number, Role.ONLINE) for number in range(20, 26)]
