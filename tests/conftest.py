@@ -68,7 +68,8 @@ TINY = """
 --schedule.warmup-episodes 1 --schedule.episodes-per-fit 1 --schedule.pairs-first 2
 --schedule.evaluate-every 0 --schedule.final-episodes 2 --sac.hidden 16 --sac.updates-per-step 1
 --sac.batch-size 16 --sac.q-filter --reward-model.hidden 16 --reward-model.fit-steps 10
---reward-model.min-steps 5 --clone.hidden 16 --clone.steps 20 --clone.chunk 2 --clone.replan-every 2
+--reward-model.min-steps 5 --clone.hidden 16 --clone.members 3 --clone.steps 20 --clone.chunk 2
+--clone.replan-every 2
 """
 """Settings of a run that goes the whole road in seconds and learns nothing."""
 

@@ -56,7 +56,7 @@ def _tiny(seed: int = 3, **changes: Any) -> RunConfig:
         schedule=schedule,
         reward_model=RewardConfig(hidden=16, fit_steps=20, min_steps=5, check_every=5),
         sac=SACConfig(hidden=32, updates_per_step=1, batch_size=32),
-        clone=CloneConfig(hidden=16, steps=60, chunk=2, replan_every=2),
+        clone=CloneConfig(hidden=16, members=3, steps=60, chunk=2, replan_every=2),
     )
     return dataclasses.replace(config, **changes)
 
