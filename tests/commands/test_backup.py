@@ -65,7 +65,7 @@ def test_while_a_session_writes_and_drops_old_checkpoints(run_copy: Path, tmp_pa
     for number in range(5):
         assert [one for one in verify(tmp_path / f"copy-{number}") if not one.harmless] == []
         with Store.open_untouched(tmp_path / f"copy-{number}" / "run.db") as copy:
-            extra = [event.id for event in copy.all_events() if getattr(event, "operator", "") == "o"]
+            extra = [event.id for event in copy.all_events() if event.operator == "o"]
         assert extra == [f"e{i}" for i in range(1, len(extra) + 1)]
 
 
