@@ -226,9 +226,8 @@ def test_eyes_are_fitted_there_and_see_here(gpu: Gpu) -> None:
         assert gpu.agree(there.fit(SHOWN, pictures, np.random.default_rng(0), device=gpu.name), report)
     assert "convolution" in watch.done
     states = [encoder.state() for encoder in (here, there)]
-    if (
-        gpu is REAL
-    ):  # nothing hangs on it, as maps are taken less their mean: Adam makes steps of what is rounded
+    if gpu is REAL:
+        # maps are taken less their mean, so nothing hangs on this, and Adam makes steps of what is rounded
         for state in states:
             del state["_eyes.0.layers.4.bias"]
     assert gpu.alike(*states)
