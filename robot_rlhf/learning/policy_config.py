@@ -67,6 +67,9 @@ class SACConfig:
     """Weight of the negative log-likelihood (nats an action dimension) beside the squared error."""
     q_filter: bool = True
     """Clone only where the critics prefer the operator's action to the policy's (Nair et al. 2018)."""
+    correction_margin: float = 0.03
+    """By what share of the running spread of Q every slow critic must find a correction better than what the
+    clone would do before it is taken: less is noise."""
     actor_average: float = 0.9995
     """Share that the averaged actor keeps of itself at each actor update."""
     spread_average: float = 0.99
@@ -88,7 +91,13 @@ class SACConfig:
                     "initial_temperature", "spread_floor")  # fmt: skip
         for name in positive:
             _require(0.0 < getattr(self, name) < float("inf"), self, name, "positive and finite")
-        for name in ("critic_warmup_updates", "bc_weight_start", "bc_weight_end", "bc_nll_weight"):
+        for name in (
+            "critic_warmup_updates",
+            "bc_weight_start",
+            "bc_weight_end",
+            "bc_nll_weight",
+            "correction_margin",
+        ):
             _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
         enough = self.max_temperature >= self.initial_temperature
         _require(enough, self, "max_temperature", "at least the initial one")

@@ -1,7 +1,7 @@
 """The deployed policy as one pure function that torch alone can run: no code of ours, no hidden state.
 
 It computes what `snapshot.Acting` computes without exploration: the clone's chunk, corrected by the averaged
-actor where both critics agree that it is better.
+actor where both critics agree that it is better by the margin.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ class Portable(nn.Module):
         self.obs_size = len(tensors["obs.mean"])
         self.action_size = snapshot.deployed.biases[-1].shape[-1] // 2
         self._edge, self._clip = float(tensors["base_edge"]), float(tensors["obs.clip"])
+        self._margin = snapshot.margin
         self._replan = int(tensors["clone.replan_every"][0]) if self._has_clone else 0
         for name, values in _constants(tensors, self._has_clone).items():
             self.register_buffer(name, torch.from_numpy(values.copy()))
@@ -63,7 +64,7 @@ class Portable(nn.Module):
             both = torch.tanh(torch.stack([mean, plain]))
             seen = torch.cat([inputs.expand(2, -1), both], dim=1)
             values = self.critic(seen.unsqueeze(0)).squeeze(-1)
-            mean = torch.where((values[:, 0] > values[:, 1]).all(), mean, plain)
+            mean = torch.where((values[:, 0] - values[:, 1] > self._margin).all(), mean, plain)
         return torch.tanh(mean), memory
 
     def _normalised(self, obs: Tensor, mean: Tensor, inverse_std: Tensor) -> Tensor:

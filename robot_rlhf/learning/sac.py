@@ -104,6 +104,7 @@ class SAC:
             copy.deepcopy(self._average).cpu(),
             copy.deepcopy(self._target).cpu(),
         )
+        acting._spread = self._spread.cpu()
         return acting
 
     def act(
@@ -116,9 +117,10 @@ class SAC:
         """The action (m,) for an observation (n,) and what the base would do (m,), or (N, m) for (N, n) and
         (N, m), in [-1, 1].
 
-        The actor's proposal is taken where all of the slow critics find it better than the base's, since a
-        young actor loses what its base can do (Hu et al. 2024, IBRL). `deterministic` takes the squashed mean
-        instead of a sample around it; `averaged` asks the averaged actor.
+        The actor's proposal is taken where all of the slow critics find it better than the base's by
+        `correction_margin`, since a young actor loses what its base can do (Hu et al. 2024, IBRL).
+        `deterministic` takes the squashed mean instead of a sample around it; `averaged` asks the averaged
+        actor.
         Raises ValueError for another shape and FloatingPointError rather than return a NaN. For what is on
         the CPU: see `at_hand`.
         """
@@ -132,7 +134,7 @@ class SAC:
             if base is not None:
                 plain = actor.base_mean(inputs)
                 proposed, fallback = (self._target(inputs, torch.tanh(each)) for each in (mean, plain))
-                mean = torch.where((proposed > fallback).all(0).unsqueeze(-1), mean, plain)
+                mean = torch.where(self._is_better(proposed, fallback).unsqueeze(-1), mean, plain)
             if not deterministic:
                 mean = torch.addcmul(mean, log_std.exp(), self._noise(len(mean)))
             action = torch.tanh(mean)
@@ -215,6 +217,7 @@ class SAC:
             "obs.clip": np.array(normaliser.CLIP, np.float32),
             "log_std": np.array(self.actor.log_std_range, np.float32),
             "base_edge": np.array(BASE_EDGE, np.float32),
+            "margin": np.array(self.config.correction_margin * self._spread.item(), np.float32),
         }
         for name, actor in (("explorer", self.actor), ("deployed", self._average)):
             for part, tensors in (("weights", actor.trunk.weights), ("biases", actor.trunk.biases)):
@@ -272,6 +275,11 @@ class SAC:
     def _noise(self, rows: int) -> Tensor:
         return sent(torch.randn(rows, self.action_size, generator=self._generator), self.device)
 
+    def _is_better(self, proposed: Tensor, fallback: Tensor) -> Tensor:
+        """(M, B), (M, B) -> (B,): whether every critic finds the proposal better by more than the margin."""
+        margin = self.config.correction_margin * self._spread
+        return (proposed - fallback > margin).all(0)
+
     def _least(self, values: Tensor) -> Tensor:
         """(M, B) -> (B,): the minimum over `target_critics` critics, drawn when there are more."""
         if self.config.target_critics < self.config.critics:
@@ -285,7 +293,7 @@ class SAC:
         following = self._least(values) - self._log_alpha.exp() * log_prob
         if batch.next_base is not None:  # as in `act`
             fallback = self._target(next_obs, batch.next_base)
-            following = torch.where((values > fallback).all(0), following, self._least(fallback))
+            following = torch.where(self._is_better(values, fallback), following, self._least(fallback))
         wanted = batch.reward + self.config.discount * (1.0 - batch.terminated) * following
         values, trace = self.critic.trace(obs, batch.action)
         error = values - wanted

@@ -76,6 +76,11 @@ class Snapshot:
         return bytes(save(dict(self.tensors), metadata={"format": FORMAT}))
 
     @property
+    def margin(self) -> float:
+        """How much better than its clone every slow critic must find a correction; older files have none."""
+        return float(self.tensors.get("margin", 0.0))
+
+    @property
     def cameras(self) -> tuple[str, ...]:
         """What it sees with."""
         return () if self.eyes is None else self.eyes.cameras
@@ -138,7 +143,7 @@ class Acting:
             both = np.tanh(np.stack([mean, plain]))
             seen = np.concatenate([np.broadcast_to(inputs, (2, len(inputs))), both], axis=1)
             corrected, uncorrected = snapshot.critic(seen[None])[..., 0].T
-            mean = mean if (corrected > uncorrected).all() else plain
+            mean = mean if (corrected - uncorrected > snapshot.margin).all() else plain
         if rng is not None:
             middle, half = t["log_std"]
             mean = mean + np.exp(middle + half * np.tanh(raw)) * rng.standard_normal(mean.shape)
