@@ -308,6 +308,27 @@ def test_a_correction_is_made_where_all_critics_find_it_better(
     assert sac.act(obs, None, deterministic=True) == pytest.approx(np.tanh(np.full((2, 1), 0.3)))
 
 
+@pytest.mark.parametrize("margin", [0.2, 0.4])
+def test_a_correction_is_not_made_for_less_than_the_margin(
+    margin: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is better by 0.3, whatever the arm's clone would do, where values spread by 1."""
+    sac = SAC(1, 1, replace(SMALL, correction_margin=margin), seed=0)
+    sac._spread = torch.tensor(1.0)
+    with torch.no_grad():
+        sac.actor.trunk.weights[-1].zero_()
+        sac.actor.trunk.biases[-1][0] = 0.3
+    monkeypatch.setattr(
+        type(sac._target), "forward", lambda *given: torch.atanh(given[-1].mT).expand(SMALL.critics, -1)
+    )
+    obs, base = np.zeros((2, 1), np.float32), np.array([[-0.5], [0.5]], np.float32)
+    corrected = np.tanh(np.arctanh(base) + 0.3)
+    assert sac.act(obs, base, deterministic=True) == pytest.approx(corrected if margin < 0.3 else base)
+    assert float(sac.snapshot()["margin"]) == pytest.approx(margin)
+    sac.carry_scale(RewardScale(0.0, 1.0), RewardScale(0.0, 0.5))
+    assert float(sac.snapshot()["margin"]) == pytest.approx(2.0 * margin)
+
+
 @pytest.mark.parametrize("doubts", [False, True])
 def test_what_follows_is_worth_what_the_policy_would_do(doubts: bool) -> None:
     """The base's next action is a fortune by all critics, or its correction is by one of them alone: the base

@@ -97,12 +97,15 @@ def test_it_does_what_the_averaged_actor_does(taken: tuple[SAC, RewardModel, Sna
 
 
 def test_it_corrects_the_clone_as_the_averaged_actor_does(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
-    sac, clone, obs = taken[0], make_clone(), rows(40)
+    sac, clone, obs = make_sac(), make_clone(), rows(40)
+    before = sac.act(obs, clone.along(obs), deterministic=True, averaged=True)
+    sac._spread = torch.tensor(0.03)
     snapshot = Snapshot.from_bytes(Snapshot.of(sac.snapshot() | clone.snapshot()).to_bytes())
     wanted = sac.act(obs, clone.along(obs), deterministic=True, averaged=True)
     assert np.abs(driven(snapshot, obs) - wanted).max() < 1e-5
     is_base = np.isclose(wanted, clone.along(obs), atol=1e-5).all(axis=1)
     assert 0 < is_base.sum() < len(obs), "both must be taken here"
+    assert not np.allclose(wanted, before), "the margin must matter here"
 
 
 def test_it_explores_as_the_actor_does(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
