@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -17,7 +18,8 @@ from robot_rlhf.learning.backprop import Trace
 BASE_EDGE = 0.97
 """Where a base's action nearer to +-1 is put: from there a residual can still turn it round."""
 _HALF_LOG_TWO_PI = 0.5 * math.log(2.0 * math.pi)
-_ACTION_EDGE = 1.0 - 1e-3  # where an executed action of +-1 is put so that its atanh is finite
+ACTION_EDGE = 1.0 - 1e-3
+"""Where an action of +-1 is put so that its atanh is finite."""
 
 
 def _uniform(shape: tuple[int, ...], fan_in: int, scale: float, generator: torch.Generator) -> nn.Parameter:
@@ -222,10 +224,20 @@ class CriticEnsemble(nn.Module):
         return total
 
 
+class ActorTrace(NamedTuple):
+    """How an actor came to its mean and log standard deviation: its trunk's trace, the log standard deviation
+    over its range (B, m), and how much the mean moves with the residual (B, m); None: as much."""
+
+    trunk: Trace
+    bent: Tensor
+    slope: Tensor | None
+
+
 class ResidualActor(nn.Module):
     """A Gaussian squashed by tanh, around what a base policy would do (residual policy learning, Silver et
     al. 2018): a = tanh(atanh(base) + residual + std * noise). With a base of zeros it is a plain
-    Gaussian actor.
+    Gaussian actor. With a `reach` the residual is bent so that the mean's action is nowhere further than
+    that from the base's (Yuan et al. 2024, Policy Decorator, bound it too).
 
     It takes normalised observations with the base's action behind them, and starts as the base: the residual
     is near 0. The log standard deviation is bounded smoothly, so its gradient never vanishes at once, and
@@ -256,31 +268,48 @@ class ResidualActor(nn.Module):
         """The middle of the log standard deviation's bounds, and half of their distance."""
         return self._middle, self._half
 
-    def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, inputs: Tensor, reach: float | None = None) -> tuple[Tensor, Tensor]:
         """(B, n + m) -> mean (B, m) and log standard deviation (B, m), both before the tanh."""
         residual, raw = self.trunk(inputs).chunk(2, -1)
-        return self.base_mean(inputs) + residual, self._middle + self._half * raw.tanh()
+        return self._mean(inputs, residual, reach)[0], self._middle + self._half * raw.tanh()
 
-    def trace(self, inputs: Tensor) -> tuple[Tensor, Tensor, Trace]:
+    def trace(self, inputs: Tensor, reach: float | None = None) -> tuple[Tensor, Tensor, ActorTrace]:
         """`forward`, and what `gradients` needs to know of how. No autograd."""
         outputs, trace = self.trunk.trace(inputs)
         residual, raw = outputs.chunk(2, -1)
-        return self.base_mean(inputs) + residual, self._middle + self._half * raw.tanh(), trace
+        mean, slope = self._mean(inputs, residual, reach)
+        bent = raw.tanh()
+        return mean, self._middle + self._half * bent, ActorTrace(trace, bent, slope)
 
-    def gradients(self, trace: Trace, log_std: Tensor, by_mean: Tensor, by_log_std: Tensor) -> list[Tensor]:
-        """A gradient by each of the trunk's parameters, in their order, from those by the mean and by
-        `log_std` as `trace` returned it."""
-        bent = (log_std - self._middle) / self._half
-        by_raw = by_log_std * (1.0 - bent.square()) * self._half
-        return self.trunk.gradients(trace, torch.cat((by_mean, by_raw), -1))
+    def gradients(self, trace: ActorTrace, by_mean: Tensor, by_log_std: Tensor) -> list[Tensor]:
+        """A gradient by each of the trunk's parameters, in their order, from those by mean and log standard
+        deviation."""
+        by_raw = by_log_std * (1.0 - trace.bent.square()) * self._half
+        by_residual = by_mean if trace.slope is None else by_mean * trace.slope
+        return self.trunk.gradients(trace.trunk, torch.cat((by_residual, by_raw), -1))
 
     def base_mean(self, inputs: Tensor) -> Tensor:
         """(B, n + m) -> the base's action before the tanh (B, m)."""
-        return torch.atanh(inputs[..., -self.action_size :].clamp(-BASE_EDGE, BASE_EDGE))
+        return torch.atanh(self._base(inputs))
 
-    def sample(self, inputs: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+    def _base(self, inputs: Tensor) -> Tensor:
+        return inputs[..., -self.action_size :].clamp(-BASE_EDGE, BASE_EDGE)
+
+    def _mean(self, inputs: Tensor, residual: Tensor, reach: float | None) -> tuple[Tensor, Tensor | None]:
+        """The mean before the tanh (B, m), and its derivative by the residual; None: one."""
+        base = self._base(inputs)
+        plain = torch.atanh(base)
+        if reach is None:
+            return plain + residual, None
+        side = residual.sign()
+        furthest = (base + reach * side).clamp(-ACTION_EDGE, ACTION_EDGE)
+        room = ((torch.atanh(furthest) - plain) * side).clamp(min=1e-3)  # a residual of 0 has no side
+        share = torch.tanh(residual / room)
+        return torch.addcmul(plain, room, share), 1.0 - share.square()
+
+    def sample(self, inputs: Tensor, noise: Tensor, reach: float | None = None) -> tuple[Tensor, Tensor]:
         """(B, n + m) and standard normal noise (B, m) -> action (B, m) and its log-density (B,)."""
-        mean, log_std = self.forward(inputs)
+        mean, log_std = self.forward(inputs, reach)
         return self.squash(mean, log_std, noise)
 
     @staticmethod
@@ -293,7 +322,7 @@ class ResidualActor(nn.Module):
     def log_prob(mean: Tensor, log_std: Tensor, action: Tensor) -> tuple[Tensor, Tensor]:
         """Log-density (B,) of given actions (B, m) in [-1, 1], and how many standard deviations they are from
         the mean before the tanh (B, m); the edges are moved in by 1e-3."""
-        before = torch.atanh(action.clamp(-_ACTION_EDGE, _ACTION_EDGE))
+        before = torch.atanh(action.clamp(-ACTION_EDGE, ACTION_EDGE))
         away = (before - mean) * torch.exp(-log_std)
         return _log_density(away, log_std, before), away
 

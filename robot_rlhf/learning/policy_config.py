@@ -67,7 +67,10 @@ class SACConfig:
     """Weight of the negative log-likelihood (nats an action dimension) beside the squared error."""
     q_filter: bool = True
     """Clone only where the critics prefer the operator's action to the policy's (Nair et al. 2018)."""
-    correction_margin: float = 0.03
+    correction_reach: float = 0.2
+    """How far an action number of a correction is at most from the clone's, both in [-1, 1]: where the clone
+    goes is trusted more than a learned reward. 2: anywhere."""
+    correction_margin: float = 0.02
     """By what share of the running spread of Q every slow critic must find a correction better than what the
     clone would do before it is taken: less is noise."""
     actor_average: float = 0.9995
@@ -87,6 +90,7 @@ class SACConfig:
             _require(0.0 <= getattr(self, name) < 1.0, self, name, "from 0 to below 1")
         _require(0.0 < self.target_rate <= 1.0, self, "target_rate", "above 0 and at most 1")
         _require(0.0 <= self.operator_fraction <= 1.0, self, "operator_fraction", "from 0 to 1")
+        _require(0.0 < self.correction_reach <= 2.0, self, "correction_reach", "above 0 and at most 2")
         positive = ("actor_learning_rate", "critic_learning_rate", "temperature_learning_rate",
                     "initial_temperature", "spread_floor")  # fmt: skip
         for name in positive:

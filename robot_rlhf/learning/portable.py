@@ -41,6 +41,8 @@ class Portable(nn.Module):
         self.action_size = snapshot.deployed.biases[-1].shape[-1] // 2
         self._edge, self._clip = float(tensors["base_edge"]), float(tensors["obs.clip"])
         self._margin = snapshot.margin
+        self._reach = float(tensors["reach"]) if "reach" in tensors else None
+        self._action_edge = float(tensors.get("action_edge", 1.0))
         self._replan = int(tensors["clone.replan_every"][0]) if self._has_clone else 0
         for name, values in _constants(tensors, self._has_clone).items():
             self.register_buffer(name, torch.from_numpy(values.copy()))
@@ -58,9 +60,15 @@ class Portable(nn.Module):
             return base, memory
         inputs = torch.cat([self._normalised(obs, self.obs_mean, self.obs_inverse_std), base])
         residual, _ = self.deployed(inputs).chunk(2)
-        plain = torch.atanh(base.clamp(-self._edge, self._edge))
+        near = base.clamp(-self._edge, self._edge)
+        plain = torch.atanh(near)
         mean = plain + residual
         if self._has_clone:
+            if self._reach is not None:
+                side = residual.sign()
+                furthest = (near + self._reach * side).clamp(-self._action_edge, self._action_edge)
+                room = ((torch.atanh(furthest) - plain) * side).clamp(min=1e-3)
+                mean = plain + room * torch.tanh(residual / room)
             both = torch.tanh(torch.stack([mean, plain]))
             seen = torch.cat([inputs.expand(2, -1), both], dim=1)
             values = self.critic(seen.unsqueeze(0)).squeeze(-1)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from robot_rlhf.learning.adam import FusedAdam
 from robot_rlhf.learning.device import Device, sent
-from robot_rlhf.learning.networks import BASE_EDGE, CriticEnsemble, Normaliser, ResidualActor
+from robot_rlhf.learning.networks import ACTION_EDGE, BASE_EDGE, CriticEnsemble, Normaliser, ResidualActor
 from robot_rlhf.learning.policy_config import SACConfig
 from robot_rlhf.learning.replay import Batch, Replay
 from robot_rlhf.learning.scale import RewardScale
@@ -130,7 +130,7 @@ class SAC:
         actor = self._average if averaged else self.actor
         with torch.no_grad():
             inputs = self._inputs(_rows(obs), None if base is None else _rows(base))
-            mean, log_std = actor(inputs)
+            mean, log_std = actor(inputs, self._reach(base))
             if base is not None:
                 plain = actor.base_mean(inputs)
                 proposed, fallback = (self._target(inputs, torch.tanh(each)) for each in (mean, plain))
@@ -147,6 +147,10 @@ class SAC:
         """What the networks see: raw observations (B, n) normalised, and the base's actions (B, m)."""
         base = obs.new_zeros(len(obs), self.action_size) if base is None else base
         return torch.cat((self.normaliser(obs), base), -1)
+
+    def _reach(self, base: object) -> float | None:
+        """How far from the base a correction may go; None where there is no base."""
+        return None if base is None else self.config.correction_reach
 
     def values(self, obs: Tensor, action: Tensor, base: Tensor | None = None) -> Tensor:
         """Q of every critic, (M, B), for raw observations (B, n), actions and the base's (B, m)."""
@@ -217,6 +221,8 @@ class SAC:
             "obs.clip": np.array(normaliser.CLIP, np.float32),
             "log_std": np.array(self.actor.log_std_range, np.float32),
             "base_edge": np.array(BASE_EDGE, np.float32),
+            "reach": np.array(self.config.correction_reach, np.float32),
+            "action_edge": np.array(ACTION_EDGE, np.float32),
             "margin": np.array(self.config.correction_margin * self._spread.item(), np.float32),
         }
         for name, actor in (("explorer", self.actor), ("deployed", self._average)):
@@ -288,7 +294,8 @@ class SAC:
         return values.amin(0) if len(values) != 2 else torch.minimum(values[0], values[1])
 
     def _update_critic(self, obs: Tensor, next_obs: Tensor, batch: Batch) -> dict[str, Tensor]:
-        action, log_prob = self.actor.sample(next_obs, self._noise(len(obs)))
+        noise, reach = self._noise(len(obs)), self._reach(batch.next_base)
+        action, log_prob = self.actor.sample(next_obs, noise, reach)
         values = self._target(next_obs, action)
         following = self._least(values) - self._log_alpha.exp() * log_prob
         if batch.next_base is not None:  # as in `act`
@@ -312,7 +319,7 @@ class SAC:
         a = tanh(u): log pi has the gradient 2 a by u, and -1 besides by the log standard deviation."""
         config, share = self.config, 1.0 / len(obs)
         noise = self._noise(len(obs))
-        mean, log_std, trace = self.actor.trace(obs)
+        mean, log_std, trace = self.actor.trace(obs, self._reach(batch.base))
         action, log_prob = self.actor.squash(mean, log_std, noise)
         values, critic_trace = self.critic.trace(obs, action)
         value = self._least(values)
@@ -337,7 +344,7 @@ class SAC:
             by_log_std = by_log_std + weight * narrower
         entropy = -log_prob.mean()
         parts["entropy"] = entropy
-        self._actor_optimizer.step(self.actor.gradients(trace, log_std, by_mean, by_log_std))
+        self._actor_optimizer.step(self.actor.gradients(trace, by_mean, by_log_std))
         self._temperature_optimizer.step([entropy - self._target_entropy])
         self._log_alpha.clamp_(max=math.log(config.max_temperature))
         torch._foreach_lerp_(

@@ -137,9 +137,15 @@ class Acting:
         inputs = np.concatenate([_normalised(t, "obs", obs), base])
         residual, raw = np.split(actor(inputs), 2)
         edge = t["base_edge"]
-        plain = np.arctanh(np.clip(base, -edge, edge))
+        near = np.clip(base, -edge, edge)
+        plain = np.arctanh(near)
         mean = plain + residual
         if snapshot.clone is not None:
+            if "reach" in t:
+                side, edge = np.sign(residual), t["action_edge"]
+                furthest = np.arctanh(np.clip(near + t["reach"] * side, -edge, edge))
+                room = np.maximum((furthest - plain) * side, 1e-3)
+                mean = plain + room * np.tanh(residual / room)
             both = np.tanh(np.stack([mean, plain]))
             seen = np.concatenate([np.broadcast_to(inputs, (2, len(inputs))), both], axis=1)
             corrected, uncorrected = snapshot.critic(seen[None])[..., 0].T

@@ -82,14 +82,17 @@ def test_an_action_is_told_of_by_the_members_alone_that_count_for_it(every_row: 
     close([ours], torch.autograd.grad(critic(obs, action).amin(0).sum(), [action]))
 
 
-def test_an_actor() -> None:
+@pytest.mark.parametrize("reach", [None, 0.2, 2.0])
+def test_an_actor(reach: float | None) -> None:
     actor = ResidualActor(OBS, ACTION, 32, 2, (-1.6, 1.0), -1.2, seeded())
     inputs = torch.cat((numbers(ROWS, OBS), numbers(ROWS, ACTION, seed=2).tanh()), -1)
     by_mean, by_log_std = numbers(ROWS, ACTION, seed=3), numbers(ROWS, ACTION, seed=4)
     with torch.no_grad():
-        mean, log_std, trace = actor.trace(inputs)
-        ours = actor.gradients(trace, log_std, by_mean, by_log_std)
-    wanted = actor(inputs)
+        actor.trunk.weights[-1].mul_(20.0)
+    with torch.no_grad():
+        mean, log_std, trace = actor.trace(inputs, reach)
+        ours = actor.gradients(trace, by_mean, by_log_std)
+    wanted = actor(inputs, reach)
     torch.testing.assert_close((mean, log_std), wanted)
     loss = (wanted[0] * by_mean).sum() + (wanted[1] * by_log_std).sum()
     close(ours, torch.autograd.grad(loss, list(actor.parameters())))
@@ -132,7 +135,9 @@ def test_an_update_steps_down_the_gradients_of_its_losses(
     obs, next_obs = sac._inputs(batch.obs, batch.base), sac._inputs(batch.next_obs, batch.next_base)
     alpha = sac.temperature
 
-    action, log_prob = sac.actor.sample(next_obs, torch.randn(ROWS, ACTION, generator=noise))
+    action, log_prob = sac.actor.sample(
+        next_obs, torch.randn(ROWS, ACTION, generator=noise), config.correction_reach
+    )
     assert batch.next_base is not None
     values, fallback = sac._target(next_obs, action), sac._target(next_obs, batch.next_base)
     corrected = values.amin(0) - alpha * log_prob
@@ -141,7 +146,7 @@ def test_an_update_steps_down_the_gradients_of_its_losses(
     critic_loss = (sac.critic(obs, batch.action) - wanted.detach()).square().mean(1).sum()
     critics = torch.autograd.grad(critic_loss, list(sac.critic.parameters()))
 
-    mean, log_std = sac.actor(obs)
+    mean, log_std = sac.actor(obs, config.correction_reach)
     action, log_prob = sac.actor.squash(mean, log_std, torch.randn(ROWS, ACTION, generator=noise))
     value = sac.critic(obs, action).amin(0)
     spread = max(float(value.detach().std(correction=0)), config.spread_floor)

@@ -295,38 +295,53 @@ def test_it_starts_as_its_base_and_can_turn_it_round() -> None:
 def test_a_correction_is_made_where_all_critics_find_it_better(
     signs: tuple[float, float], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sac = SAC(1, 1, SMALL, seed=0)
-    with torch.no_grad():
-        sac.actor.trunk.weights[-1].zero_()
-        sac.actor.trunk.biases[-1][0] = 0.3
+    sac = bold(SMALL)
     monkeypatch.setattr(
         type(sac._target), "forward", lambda *given: torch.tensor(signs)[:, None] * given[-1].mT
     )
-    obs, base = np.zeros((2, 1), np.float32), np.array([[-0.5], [0.5]], np.float32)
-    corrected = np.tanh(np.arctanh(base) + 0.3)
-    assert sac.act(obs, base, deterministic=True) == pytest.approx(corrected if min(signs) > 0 else base)
-    assert sac.act(obs, None, deterministic=True) == pytest.approx(np.tanh(np.full((2, 1), 0.3)))
+    obs, base = np.zeros((3, 1), np.float32), np.array([[-0.5], [0.5], [0.9]], np.float32)
+    corrected = np.array([[-0.3], [0.7], [0.999]])
+    wanted = corrected if min(signs) > 0 else base
+    assert sac.act(obs, base, deterministic=True) == pytest.approx(wanted, abs=1e-3)
+    assert sac.act(obs, None, deterministic=True) == pytest.approx(np.tanh(np.full((3, 1), 5.0)))
 
 
-@pytest.mark.parametrize("margin", [0.2, 0.4])
+def bold(config: SACConfig) -> SAC:
+    """One that would go to 1 from everywhere."""
+    sac = SAC(1, 1, config, seed=0)
+    with torch.no_grad():
+        sac.actor.trunk.weights[-1].zero_()
+        sac.actor.trunk.biases[-1][0] = 5.0
+    return sac
+
+
+@pytest.mark.parametrize("margin", [0.1, 0.3])
 def test_a_correction_is_not_made_for_less_than_the_margin(
     margin: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It is better by 0.3, whatever the arm's clone would do, where values spread by 1."""
-    sac = SAC(1, 1, replace(SMALL, correction_margin=margin), seed=0)
+    """It is better by 0.2 where values spread by 1."""
+    sac = bold(replace(SMALL, correction_margin=margin))
     sac._spread = torch.tensor(1.0)
-    with torch.no_grad():
-        sac.actor.trunk.weights[-1].zero_()
-        sac.actor.trunk.biases[-1][0] = 0.3
-    monkeypatch.setattr(
-        type(sac._target), "forward", lambda *given: torch.atanh(given[-1].mT).expand(SMALL.critics, -1)
-    )
+    monkeypatch.setattr(type(sac._target), "forward", lambda *given: given[-1].mT.expand(SMALL.critics, -1))
     obs, base = np.zeros((2, 1), np.float32), np.array([[-0.5], [0.5]], np.float32)
-    corrected = np.tanh(np.arctanh(base) + 0.3)
-    assert sac.act(obs, base, deterministic=True) == pytest.approx(corrected if margin < 0.3 else base)
+    wanted = base + 0.2 if margin < 0.2 else base
+    assert sac.act(obs, base, deterministic=True) == pytest.approx(wanted, abs=1e-4)
     assert float(sac.snapshot()["margin"]) == pytest.approx(margin)
     sac.carry_scale(RewardScale(0.0, 1.0), RewardScale(0.0, 0.5))
     assert float(sac.snapshot()["margin"]) == pytest.approx(2.0 * margin)
+
+
+def test_a_correction_goes_no_further_than_its_reach() -> None:
+    sac = SAC(3, 2, SMALL, seed=0)
+    with torch.no_grad():
+        sac.actor.trunk.weights[-1].mul_(500.0)
+    generator = torch.Generator().manual_seed(1)
+    base = 2.0 * torch.rand(200, 2, generator=generator) - 1.0
+    inputs = sac._inputs(torch.randn(200, 3, generator=generator), base)
+    for reach, wanted in ((0.2, 0.2), (1.0, 1.0), (2.0, 1.9), (None, 1.9)):
+        with torch.no_grad():
+            away = (torch.tanh(sac.actor(inputs, reach)[0]) - base).abs()
+        assert 0.95 * wanted < away.max() < (reach or 2.0) + 0.03  # the base is taken for 0.97 at most
 
 
 @pytest.mark.parametrize("doubts", [False, True])
