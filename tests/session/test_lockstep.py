@@ -615,8 +615,18 @@ class TestCloneMadeAnew:
     def study(self, tiny: Tiny, tmp_path: Path) -> Iterator[Study]:
         config = tiny(clone=dataclasses.replace(tiny().clone, anew_successes=0))
         ended = complete(tmp_path / "run", config)
-        episode = next(iter(ended.episodes().values()))
-        with ended.store() as store:
+        episode = next(iter(ended.episodes(Role.ONLINE).values()))
+        said = ended.events()[0]
+        mark = Outcome(
+            id="seen",
+            operator=said.operator,
+            session=said.session,
+            time_ns=0,
+            episode=episode.id,
+            success=True,
+        )
+        with Store.open(ended.folder / "run.db") as store:
+            store.add_feedback(mark)  # a policy of so few steps may have had none
             yield Study(RunFolder(ended.folder, config, store), episode.obs.shape[1], episode.action.shape[1])
 
     @staticmethod
