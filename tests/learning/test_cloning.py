@@ -209,10 +209,10 @@ def test_a_fit_whose_least_steps_are_its_most_takes_them_all() -> None:
     """Whatever the held-out episodes say, which are noise here."""
     rng = np.random.default_rng(3)
     noisy = [replace(one, action=rng.uniform(-1, 1, one.action.shape).astype(np.float32)) for one in demos()]
-    short = replace(SMALL, hidden=64, min_steps=100, patience=1, check_every=10, heldout_fraction=0.3)
-    _, stopped = fitted(noisy, replace(short, steps=1000))
-    _, whole = fitted(noisy, replace(short, steps=1000, min_steps=1000))
-    assert stopped.steps < whole.steps == 1000
+    short = replace(SMALL, hidden=64, min_steps=50, patience=1, check_every=10, heldout_fraction=0.3)
+    _, stopped = fitted(noisy, replace(short, steps=400))
+    _, whole = fitted(noisy, replace(short, steps=400, min_steps=400))
+    assert stopped.steps < whole.steps == 400
     assert whole.heldout_error is not None and stopped.heldout_error is not None
     assert whole.train_error < stopped.train_error
 

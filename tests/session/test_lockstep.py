@@ -612,9 +612,11 @@ class TestCloneMadeAnew:
     """The clone that the policy corrects, made of its successes too."""
 
     @pytest.fixture
-    def study(self, tiny: Tiny, tmp_path: Path) -> Iterator[Study]:
-        config = tiny(clone=dataclasses.replace(tiny().clone, anew_successes=0))
-        ended = complete(tmp_path / "run", config)
+    def study(self, ended: Ended, tmp_path: Path) -> Iterator[Study]:
+        clone = dataclasses.replace(ended.config.clone, anew_successes=0)
+        config = dataclasses.replace(ended.config, clone=clone)
+        folder = tmp_path / "run"
+        shutil.copytree(ended.folder, folder)
         episode = next(iter(ended.episodes(Role.ONLINE).values()))
         said = ended.events()[0]
         mark = Outcome(
@@ -625,9 +627,9 @@ class TestCloneMadeAnew:
             episode=episode.id,
             success=True,
         )
-        with Store.open(ended.folder / "run.db") as store:
+        with Store.open(folder / "run.db") as store:
             store.add_feedback(mark)  # a policy of so few steps may have had none
-            yield Study(RunFolder(ended.folder, config, store), episode.obs.shape[1], episode.action.shape[1])
+            yield Study(RunFolder(folder, config, store), episode.obs.shape[1], episode.action.shape[1])
 
     @staticmethod
     def successes(study: Study) -> list[Episode]:
