@@ -41,9 +41,9 @@ class SACConfig:
     """Worth of a nat of entropy at the start, in units of the normalised reward."""
     max_temperature: float = 0.02
     """Upper bound of the temperature; inf: unbounded."""
-    log_std_start: float = -1.2
+    log_std_start: float = -2.0
     """Log standard deviation before the tanh that exploration starts with."""
-    log_std_low: float = -1.6
+    log_std_low: float = -2.5
     """Lower bound of the log standard deviation before the tanh: exploration never quite ends."""
     log_std_high: float = 1.0
     """Upper bound of the log standard deviation before the tanh."""
@@ -70,7 +70,7 @@ class SACConfig:
     correction_reach: float = 0.2
     """How far an action number of a correction is at most from the clone's, both in [-1, 1]: where the clone
     goes is trusted more than a learned reward. 2: anywhere."""
-    correction_margin: float = 0.02
+    correction_margin: float = 0.05
     """By what share of the running spread of Q every slow critic must find a correction better than what the
     clone would do before it is taken: less is noise."""
     actor_average: float = 0.9995

@@ -19,7 +19,7 @@ N, M, STEPS = 5, 3, 40
 def sac() -> SAC:
     """Made anew, but with weights that matter and an observation's scale."""
     sac = SAC(N, M, SACConfig(hidden=16), seed=0)
-    sac._spread = torch.tensor(2.0)
+    sac._spread = torch.tensor(0.8)
     sac.normaliser.fit(np.random.default_rng(1).normal(3.0, 2.0, (50, N)).astype(np.float32))
     generator = torch.Generator().manual_seed(1)
     with torch.no_grad():

@@ -99,7 +99,7 @@ def test_it_does_what_the_averaged_actor_does(taken: tuple[SAC, RewardModel, Sna
 def test_it_corrects_the_clone_as_the_averaged_actor_does(taken: tuple[SAC, RewardModel, Snapshot]) -> None:
     sac, clone, obs = make_sac(), make_clone(), rows(40)
     before = sac.act(obs, clone.along(obs), deterministic=True, averaged=True)
-    sac._spread = torch.tensor(0.03)
+    sac._spread = torch.tensor(0.01)
     snapshot = Snapshot.from_bytes(Snapshot.of(sac.snapshot() | clone.snapshot()).to_bytes())
     wanted = sac.act(obs, clone.along(obs), deterministic=True, averaged=True)
     assert np.abs(driven(snapshot, obs) - wanted).max() < 1e-5
