@@ -4,7 +4,7 @@ Lets the policy that a finished run has left act from fresh starts, with other b
 and its clone by itself:
 
     robot-rlhf train --task pick_place --out RUN
-    python benchmarks/corrections.py RUN [--starts 80] [--reach 0.1 0.2 2] [--margin 0.02]
+    python benchmarks/corrections.py RUN [--starts 80] [--reach 0.1 0.2 2] [--margin 0.05]
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import copy
 from dataclasses import replace
 from pathlib import Path
 
-from clones import STREAM
-
 from robot_rlhf.commands.trained import read_learner
 from robot_rlhf.learning.processor import compute_with
 from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import evaluate
 from robot_rlhf.session.learner import Driving
+
+_OTHER_STARTS = 77  # added to the run's seed, as in clones.py: starts that no policy of it was evaluated from
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     parser.add_argument("runs", type=Path, nargs="+", help="folders of runs")
     parser.add_argument("--starts", type=int, default=80, help="fresh starts of each")
     parser.add_argument("--reach", type=float, nargs="+", default=[0.05, 0.1, 0.2, 0.4, 0.8, 2.0])
-    parser.add_argument("--margin", type=float, nargs="+", default=[0.02])
+    parser.add_argument("--margin", type=float, nargs="+", default=[0.05])
     asked = parser.parse_args()
     compute_with(1)
     print("| run | reach | margin | success | steps |")
@@ -40,7 +40,7 @@ def main() -> None:
         config, learner = read_learner(run)
         if learner is None or learner.clone is None:
             raise SystemExit(f"{run} has no policy that corrects a clone")
-        env, seed = environment(config, end_on_success=True), config.seed + STREAM
+        env, seed = environment(config, end_on_success=True), config.seed + _OTHER_STARTS
         alone = evaluate(env, Driving(copy.copy(learner.clone), None), asked.starts, seed)
         print(
             f"| {run.name} | the clone | | {alone.succeeded / asked.starts:.3f} | {alone.mean_length:.1f} |"
