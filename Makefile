@@ -26,7 +26,7 @@ demo: $(VENV)/.demo-installed
 	$(BIN)/robot-rlhf demo --task pick_cube --seed 0 --out runs/demo --resume
 
 test: lint
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --timeout 300
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --timeout 300
 
 test-slow: $(VENV)/.test-installed
 	$(BIN)/python -m pytest -m slow --timeout 3600

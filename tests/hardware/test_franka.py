@@ -24,7 +24,6 @@ from tests.hardware import franka_simulator
 from tests.hardware.host import served as patience
 from tests.hardware.host.served import Hand, Served, travelled_m, until
 
-pytestmark = pytest.mark.xdist_group("franka")
 SPEED_M_S = 0.05
 FASTER_M_S = 0.15
 

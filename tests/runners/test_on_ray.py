@@ -19,10 +19,7 @@ from robot_rlhf.runners.serial import SerialRunner
 from tests.runners.walking import Doomed, Walker, walked_alone, walks
 from tests.runners.work import Once, deadly, numbers, refused, threads
 
-pytestmark = [
-    pytest.mark.xdist_group("ray"),
-    pytest.mark.skipif(not is_installed("ray"), reason="the extra 'cluster' is not installed"),
-]
+pytestmark = pytest.mark.skipif(not is_installed("ray"), reason="the extra 'cluster' is not installed")
 
 
 def test_an_address_where_nothing_answers_is_named() -> None:
