@@ -224,6 +224,16 @@ class CriticEnsemble(nn.Module):
         return total
 
 
+def within_reach(base: Tensor, residual: Tensor, reach: float) -> tuple[Tensor, Tensor]:
+    """atanh(base) + residual, the latter bent so that its tanh comes no further than `reach` from `base`
+    (..., m), inside of +-BASE_EDGE; and the derivative by the residual (..., m)."""
+    plain, side = torch.atanh(base), residual.sign()
+    furthest = (base + reach * side).clamp(-ACTION_EDGE, ACTION_EDGE)
+    room = ((torch.atanh(furthest) - plain) * side).clamp(min=1e-3)  # a residual of 0 has no side
+    share = torch.tanh(residual / room)
+    return torch.addcmul(plain, room, share), 1.0 - share.square()
+
+
 class ActorTrace(NamedTuple):
     """How an actor came to its mean and log standard deviation: its trunk's trace, the log standard deviation
     over its range (B, m), and how much the mean moves with the residual (B, m); None: as much."""
@@ -298,14 +308,9 @@ class ResidualActor(nn.Module):
     def _mean(self, inputs: Tensor, residual: Tensor, reach: float | None) -> tuple[Tensor, Tensor | None]:
         """The mean before the tanh (B, m), and its derivative by the residual; None: one."""
         base = self._base(inputs)
-        plain = torch.atanh(base)
         if reach is None:
-            return plain + residual, None
-        side = residual.sign()
-        furthest = (base + reach * side).clamp(-ACTION_EDGE, ACTION_EDGE)
-        room = ((torch.atanh(furthest) - plain) * side).clamp(min=1e-3)  # a residual of 0 has no side
-        share = torch.tanh(residual / room)
-        return torch.addcmul(plain, room, share), 1.0 - share.square()
+            return torch.atanh(base) + residual, None
+        return within_reach(base, residual, reach)
 
     def sample(self, inputs: Tensor, noise: Tensor, reach: float | None = None) -> tuple[Tensor, Tensor]:
         """(B, n + m) and standard normal noise (B, m) -> action (B, m) and its log-density (B,)."""

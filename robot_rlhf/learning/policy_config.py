@@ -95,13 +95,9 @@ class SACConfig:
                     "initial_temperature", "spread_floor")  # fmt: skip
         for name in positive:
             _require(0.0 < getattr(self, name) < float("inf"), self, name, "positive and finite")
-        for name in (
-            "critic_warmup_updates",
-            "bc_weight_start",
-            "bc_weight_end",
-            "bc_nll_weight",
-            "correction_margin",
-        ):
+        not_negative = ("critic_warmup_updates", "bc_weight_start", "bc_weight_end", "bc_nll_weight",
+                        "correction_margin")  # fmt: skip
+        for name in not_negative:
             _require(0.0 <= getattr(self, name) < float("inf"), self, name, "finite and not negative")
         enough = self.max_temperature >= self.initial_temperature
         _require(enough, self, "max_temperature", "at least the initial one")

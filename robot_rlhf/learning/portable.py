@@ -16,6 +16,7 @@ from torch.nn import functional as F
 
 from robot_rlhf.learning.encoder import Encoder
 from robot_rlhf.learning.layers import Layers
+from robot_rlhf.learning.networks import within_reach
 from robot_rlhf.learning.snapshot import Snapshot
 
 
@@ -40,9 +41,7 @@ class Portable(nn.Module):
         self.obs_size = len(tensors["obs.mean"])
         self.action_size = snapshot.deployed.biases[-1].shape[-1] // 2
         self._edge, self._clip = float(tensors["base_edge"]), float(tensors["obs.clip"])
-        self._margin = snapshot.margin
-        self._reach = float(tensors["reach"]) if "reach" in tensors else None
-        self._action_edge = float(tensors.get("action_edge", 1.0))
+        self._reach, self._margin = snapshot.reach, snapshot.margin
         self._replan = int(tensors["clone.replan_every"][0]) if self._has_clone else 0
         for name, values in _constants(tensors, self._has_clone).items():
             self.register_buffer(name, torch.from_numpy(values.copy()))
@@ -64,11 +63,7 @@ class Portable(nn.Module):
         plain = torch.atanh(near)
         mean = plain + residual
         if self._has_clone:
-            if self._reach is not None:
-                side = residual.sign()
-                furthest = (near + self._reach * side).clamp(-self._action_edge, self._action_edge)
-                room = ((torch.atanh(furthest) - plain) * side).clamp(min=1e-3)
-                mean = plain + room * torch.tanh(residual / room)
+            mean, _ = within_reach(near, residual, self._reach)
             both = torch.tanh(torch.stack([mean, plain]))
             seen = torch.cat([inputs.expand(2, -1), both], dim=1)
             values = self.critic(seen.unsqueeze(0)).squeeze(-1)

@@ -20,7 +20,7 @@ from robot_rlhf.learning.sight import Sight
 
 Float32 = NDArray[np.float32]
 
-FORMAT = "robot-rlhf-policy-2"
+FORMAT = "robot-rlhf-policy-3"
 
 
 class SnapshotError(Exception):
@@ -39,6 +39,10 @@ class Snapshot:
     critic: Layers
     judge: Layers | None
     eyes: Sight | None
+    reach: float
+    """How far a number of a corrected action is at most from the clone's."""
+    margin: float
+    """How much better than its clone every slow critic must find a correction."""
 
     @staticmethod
     def of(tensors: Mapping[str, NDArray[np.float32]]) -> Snapshot:
@@ -58,6 +62,8 @@ class Snapshot:
                 Layers.of(tensors, "critic."),
                 judge,
                 Sight.of(tensors),
+                float(tensors["reach"]),
+                float(tensors["margin"]),
             )
         except (KeyError, ValueError) as error:
             raise SnapshotError(f"this is no policy: {error}") from error
@@ -74,11 +80,6 @@ class Snapshot:
     def to_bytes(self) -> bytes:
         """As a safetensors file."""
         return bytes(save(dict(self.tensors), metadata={"format": FORMAT}))
-
-    @property
-    def margin(self) -> float:
-        """How much better than its clone every slow critic must find a correction; older files have none."""
-        return float(self.tensors.get("margin", 0.0))
 
     @property
     def cameras(self) -> tuple[str, ...]:
@@ -141,11 +142,10 @@ class Acting:
         plain = np.arctanh(near)
         mean = plain + residual
         if snapshot.clone is not None:
-            if "reach" in t:
-                side, edge = np.sign(residual), t["action_edge"]
-                furthest = np.arctanh(np.clip(near + t["reach"] * side, -edge, edge))
-                room = np.maximum((furthest - plain) * side, 1e-3)
-                mean = plain + room * np.tanh(residual / room)
+            side, edge = np.sign(residual), t["action_edge"]
+            furthest = np.arctanh(np.clip(near + snapshot.reach * side, -edge, edge))
+            room = np.maximum((furthest - plain) * side, 1e-3)
+            mean = plain + room * np.tanh(residual / room)
             both = np.tanh(np.stack([mean, plain]))
             seen = np.concatenate([np.broadcast_to(inputs, (2, len(inputs))), both], axis=1)
             corrected, uncorrected = snapshot.critic(seen[None])[..., 0].T

@@ -140,7 +140,7 @@ def test_the_weights_are_named_and_run_without_torch(exported: Path) -> None:
     acting = Snapshot.from_bytes(data).begin(None)
     assert acting.act(np.zeros(14, np.float32)).shape == (3,)
     with safe_open(exported / "policy.safetensors", framework="np") as file:
-        assert file.metadata()["format"] == "robot-rlhf-policy-2"
+        assert file.metadata()["format"] == "robot-rlhf-policy-3"
 
 
 def test_the_card_says_what_it_takes_gives_and_can(exported: Path) -> None:

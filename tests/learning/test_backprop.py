@@ -130,6 +130,7 @@ def test_an_update_steps_down_the_gradients_of_its_losses(
         sac.actor.trunk.weights[-1].mul_(20.0)
         for parameter in sac._target.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=seeded(9)))
+    sac._spread = torch.tensor(0.4)
     config, noise = sac.config, seeded()
     noise.set_state(sac._generator.get_state())
     obs, next_obs = sac._inputs(batch.obs, batch.base), sac._inputs(batch.next_obs, batch.next_base)
@@ -141,7 +142,9 @@ def test_an_update_steps_down_the_gradients_of_its_losses(
     assert batch.next_base is not None
     values, fallback = sac._target(next_obs, action), sac._target(next_obs, batch.next_base)
     corrected = values.amin(0) - alpha * log_prob
-    following = torch.where((values > fallback).all(0), corrected, fallback.amin(0))
+    is_better = (values - fallback > config.correction_margin * 0.4).all(0)
+    assert 0 < is_better.sum() < (values > fallback).all(0).sum()  # the margin matters
+    following = torch.where(is_better, corrected, fallback.amin(0))
     wanted = batch.reward + config.discount * (1.0 - batch.terminated) * following
     critic_loss = (sac.critic(obs, batch.action) - wanted.detach()).square().mean(1).sum()
     critics = torch.autograd.grad(critic_loss, list(sac.critic.parameters()))

@@ -423,7 +423,8 @@ def test_the_normaliser_is_set_once_and_exactly() -> None:
 @pytest.mark.parametrize(
     ("field", "value"),
     [("discount", 1.0), ("critics", 0), ("target_critics", 3), ("operator_fraction", 1.5),
-     ("bc_weight_start", float("nan")), ("max_temperature", 0.01), ("log_std_high", 0.0)],
+     ("bc_weight_start", float("nan")), ("max_temperature", 0.01), ("log_std_high", 0.0),
+     ("correction_reach", 0.0), ("correction_reach", 2.1), ("correction_margin", -0.1)],
 )  # fmt: skip
 def test_a_setting_out_of_range_is_named(field: str, value: float) -> None:
     with pytest.raises(ValueError, match=f"SACConfig.{field} is {value}"):
