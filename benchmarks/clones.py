@@ -24,7 +24,7 @@ from robot_rlhf.feedback.types import Kind, Outcome
 from robot_rlhf.learning.cloning import ChunkedClone
 from robot_rlhf.learning.policy_config import CloneConfig
 from robot_rlhf.learning.processor import compute_with
-from robot_rlhf.learning.strides import as_example, shows_how
+from robot_rlhf.learning.strides import shows_how
 from robot_rlhf.session.environment import environment
 from robot_rlhf.session.evaluation import evaluate
 from robot_rlhf.session.learner import Driving
@@ -34,8 +34,9 @@ STREAM = 77
 """Added to the run's seed: starts that no policy of the run was evaluated from."""
 
 
-def evidence(run: Path, config: CloneConfig) -> dict[str, list[Episode]]:
-    """What a clone may be made of, by name."""
+def evidence(run: Path, config: CloneConfig) -> dict[str, tuple[list[Episode], list[Episode]]]:
+    """What a clone may be made of, by name: episodes of which the operator's steps are imitated, and those of
+    which all are."""
     with Store.open_readonly(run / DATABASE) as store:
         episodes = store.episodes()
         events = store.feedback({Kind.OUTCOMES})
@@ -49,10 +50,10 @@ def evidence(run: Path, config: CloneConfig) -> dict[str, list[Episode]]:
     won = [one for one in online if marks.get(one.id, False)]
     alone = [one for one in won if not one.operator_steps.any()]
     return {
-        "demonstrations": shown,
-        "takeovers": [*shown, *online],
-        "successes": [*shown, *map(as_example, won)],
-        "alone": [*shown, *map(as_example, alone)],
+        "demonstrations": (shown, []),
+        "takeovers": ([*shown, *online], []),
+        "successes": (shown, won),
+        "alone": (shown, alone),
     }
 
 
@@ -83,18 +84,19 @@ def main() -> None:
         for changes in ["", *asked.set]:
             clone_config = replace(config.clone, **settings(changes))
             for name in asked.of or made_of:
-                episodes = made_of[name]
+                episodes, whole = made_of[name]
+                count = len(episodes) + len(whole)
                 sizes = episodes[0].obs.shape[1], episodes[0].action.shape[1]
                 succeeded, steps, errors = [], [], []
                 for seed in range(asked.fits):
                     clone = ChunkedClone(*sizes, clone_config, seed)
-                    clone.fit(episodes, np.random.default_rng(seed))
+                    clone.fit(episodes, np.random.default_rng(seed), successes=whole)
                     result = evaluate(env, Driving(clone, None), asked.starts, config.seed + STREAM)
                     succeeded.append(result.succeeded / asked.starts)
                     steps.append(result.mean_length)
                     errors.append(clone.heldout_error or np.nan)
                 print(
-                    f"| {run.name} | {name} | {changes} | {len(episodes)} | {np.mean(succeeded):.3f} "
+                    f"| {run.name} | {name} | {changes} | {count} | {np.mean(succeeded):.3f} "
                     f"| {np.mean(steps):.1f} | {np.mean(errors):.3f} |",
                     flush=True,
                 )

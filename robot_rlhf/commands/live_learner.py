@@ -66,6 +66,7 @@ class LiveLearner:
         self._line = line
         self._began = self._finishing = self._ended = self.over = False
         self._stale = self._anew = False  # there is something new in the store, or all of it is
+        self._heard = True  # something since it was last asked whether the clone is to be made anew
         self._unlogged: list[Episode] = []
         self._answers = 0  # preferences since the last fit
         self._counted = run.store.counts()[Kind.PREFERENCES]
@@ -135,6 +136,7 @@ class LiveLearner:
         taken_in = (study.learner.episodes[id] for id in fresh if id in study.learner.episodes)
         self._unlogged += [episode for episode in taken_in if episode.role is not Role.COUNTERFACTUAL]
         self._log_episodes()
+        self._heard = True
         self._stale = self._anew = False
 
     def _log_episodes(self, at_the_end: bool = False) -> None:
@@ -183,10 +185,11 @@ class LiveLearner:
             study.see_anew(online)
             self._publish()
             return True
-        if study.clone_due():
+        if self._heard and study.clone_due():
             study.clone_anew()
             self._publish()
             return True
+        self._heard = False
         enough = self._answers >= ANSWERS_FOR_A_FIT and study.learner.fitted_at >= 0
         if study.judged and (study.fit_due(online) or enough):
             self._answers, watching = 0, study.worth_of_watching()

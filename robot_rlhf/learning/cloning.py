@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -73,15 +73,13 @@ Loss = Callable[[Tensor, Tensor, Tensor], Tensor]
 """(normalised obs, action, valid), as in _Examples -> scalar."""
 
 
-def _examples(episodes: Iterable[Episode], chunk: int, config: CloneConfig) -> _Examples:
+def _examples(episodes: Sequence[Episode], successes: Sequence[Episode], config: CloneConfig) -> _Examples:
     obs, action, valid, ids, shown = [], [], [], [], []
-    for episode in episodes:
-        if episode.role is Role.COUNTERFACTUAL:
-            continue
-        for run in operator_runs(episode):
-            executed = episode.action[run]
-            kept, executed = strides(executed, config)
-            ahead = np.arange(len(executed))[:, None] + np.arange(chunk)
+    imitated = [(one, operator_runs(one)) for one in episodes if one.role is not Role.COUNTERFACTUAL]
+    for episode, runs in [*imitated, *((one, [slice(0, one.length)]) for one in successes)]:
+        for run in runs:
+            kept, executed = strides(episode.action[run], config, episode.operator_steps[run])
+            ahead = np.arange(len(executed))[:, None] + np.arange(config.chunk)
             obs.append(episode.obs[run][kept])
             action.append(executed[np.minimum(ahead, max(len(executed) - 1, 0))])
             valid.append((ahead < len(executed)).astype(np.float32))
@@ -122,13 +120,18 @@ class ChunkedClone:
         """Of the last fit, as in its report; None where nothing was held out."""
 
     def fit(
-        self, episodes: Iterable[Episode], rng: np.random.Generator, device: Device = "cpu"
+        self,
+        episodes: Sequence[Episode],
+        rng: np.random.Generator,
+        device: Device = "cpu",
+        successes: Sequence[Episode] = (),
     ) -> CloneReport:
-        """Fit to the operator's actions on `device`; what acts then is on the CPU. Once: the normaliser is
-        set from the same steps. Raises ValueError when there is nothing to clone. The report is the members'
-        mean. What members hold out follows from the demonstrations and the generator alone, so that clones
-        of the same ones compare."""
-        examples = _examples(episodes, self.config.chunk, self.config)
+        """Fit on `device` to the operator's actions in `episodes`, and to all actions of `successes`, whoever
+        drove (self-imitation, Oh et al. 2018); what acts then is on the CPU. Once: the normaliser is set from
+        the same steps. Raises ValueError when there is nothing to clone. The report is the members' mean.
+        What members hold out follows from the demonstrations and the generator alone, so that clones of the
+        same ones compare."""
+        examples = _examples(episodes, successes, self.config)
         self._normaliser.fit(examples.obs.numpy())
         fraction, reports = self.config.heldout_fraction, []
         held_out = [_heldout_rows(examples, fraction, rng) for _ in self._members]

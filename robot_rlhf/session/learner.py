@@ -32,7 +32,7 @@ from robot_rlhf.learning.replay import Replay
 from robot_rlhf.learning.reward_model import FitReport, RewardModel
 from robot_rlhf.learning.sac import SAC, Metrics
 from robot_rlhf.learning.snapshot import Snapshot
-from robot_rlhf.learning.strides import as_example, moving_steps
+from robot_rlhf.learning.strides import moving_steps
 from robot_rlhf.session.config import RunConfig
 from robot_rlhf.session.evaluation import Actor
 from robot_rlhf.session.seeds import Purpose, generator, seed_of
@@ -152,8 +152,8 @@ class Learner:
         nothing."""
         return Driving(self._cloned(episodes), self.encoder)
 
-    def _cloned(self, episodes: Sequence[Episode]) -> ChunkedClone:
-        return make_clone(self._obs_size, self._action_size, episodes, self.config, self._device)
+    def _cloned(self, episodes: Sequence[Episode], successes: Sequence[Episode] = ()) -> ChunkedClone:
+        return make_clone(self._obs_size, self._action_size, episodes, self.config, self._device, successes)
 
     def as_seen(self, episode: Episode, seen: Seen) -> Episode:
         """A stored episode with the observations that are learned from."""
@@ -222,10 +222,10 @@ class Learner:
 
     def clone_successes(self, shown: Sequence[Episode], successes: Sequence[Episode]) -> bool:
         """Make the policy's clone anew of what was shown and of its own successes, all of their steps
-        whoever drove (self-imitation, Oh et al. 2018); False where the old one is kept, being so much better
+        whoever drove; False where the old one is kept, being so much better
         on the demonstrations that both hold out."""
         self.successes_cloned = len(successes)
-        new = self._cloned([*shown, *map(as_example, successes)])
+        new = self._cloned(shown, successes)
         before = None if self.clone is None else self.clone.heldout_error
         tolerance = self.config.clone.anew_tolerance
         if before is not None and new.heldout_error is not None and new.heldout_error > tolerance * before:
@@ -308,10 +308,12 @@ def make_clone(
     episodes: Sequence[Episode],
     config: RunConfig,
     device: Device = "cpu",
+    successes: Sequence[Episode] = (),
 ) -> ChunkedClone:
-    """A clone of what the operator drove. Raises ValueError where that is nothing."""
+    """A clone of what the operator drove in `episodes`, and of all of `successes`. Raises ValueError where
+    that is nothing."""
     clone = ChunkedClone(obs_size, action_size, config.clone, seed_of(config.seed, Purpose.CLONE))
-    clone.fit(episodes, generator(config.seed, Purpose.CLONE), device)
+    clone.fit(episodes, generator(config.seed, Purpose.CLONE), device, successes)
     return clone
 
 

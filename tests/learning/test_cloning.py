@@ -61,6 +61,14 @@ def test_the_clone_does_what_the_operator_did() -> None:
         assert clone.act(np.array([x, 0.0], np.float32))[:3] == pytest.approx([0.8 * x, 0.2, 0.0], abs=0.15)
 
 
+def test_successes_are_imitated_whoever_drove() -> None:
+    by_policy = [demo(number, Role.ONLINE, [Driver.POLICY] * STEPS) for number in range(10, 16)]
+    short = replace(SMALL, steps=20)
+    _, without = fitted([*demos(2), *by_policy], short)
+    report = ChunkedClone(2, 4, short, 0).fit(demos(2), rng(), successes=by_policy)
+    assert (without.examples, report.examples) == (2 * STEPS, 8 * STEPS)
+
+
 def test_noise_on_the_observations_smooths_what_is_learned() -> None:
     """A step from -1 to 1 in what the operator does, which noise blurs."""
     episodes = []
