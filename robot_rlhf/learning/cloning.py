@@ -78,7 +78,7 @@ def _examples(episodes: Sequence[Episode], successes: Sequence[Episode], config:
     imitated = [(one, operator_runs(one)) for one in episodes if one.role is not Role.COUNTERFACTUAL]
     for episode, runs in [*imitated, *((one, [slice(0, one.length)]) for one in successes)]:
         for run in runs:
-            kept, executed = strides(episode.action[run], config, episode.operator_steps[run])
+            kept, executed = strides(episode.action[run], config)
             ahead = np.arange(len(executed))[:, None] + np.arange(config.chunk)
             obs.append(episode.obs[run][kept])
             action.append(executed[np.minimum(ahead, max(len(executed) - 1, 0))])

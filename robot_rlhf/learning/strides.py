@@ -10,7 +10,6 @@ from robot_rlhf.learning.policy_config import CloneConfig
 
 _GRIPPER = 3  # where an action has it: the velocity before it, behind it how the hand turns, if it does
 _REST = 0.1  # of a stride, which is one of its own before the gripper moves and at the end
-_OWN = 0.25  # of a stride, that steps of the policy's own are joined to: it may be slow on purpose
 
 
 def operator_runs(episode: Episode) -> list[slice]:
@@ -24,20 +23,14 @@ def shows_how(episode: Episode, config: CloneConfig) -> bool:
     return any(len(strides(episode.action[run], config)[0]) > 0 for run in operator_runs(episode))
 
 
-def strides(
-    action: Float32, config: CloneConfig, by_hand: NDArray[np.bool_] | None = None
-) -> tuple[NDArray[np.int64], Float32]:
+def strides(action: Float32, config: CloneConfig) -> tuple[NDArray[np.int64], Float32]:
     """(T, m) consecutive actions -> the step (K,) that each stride begins at, and the action (K, m) it is.
 
     Steps slower than `stride` of full speed are joined with those after them until together they move the
     tool as far as one step of that speed does, so that the clone does at once what a careful hand did in many
-    small moves, and its trembling goes out of it. Where the policy drove, so not `by_hand` (T,) (None: all
-    is), a quarter of that is enough: it has no hand that hesitates, and may have learned to be slow. Steps
-    around a change of the gripper's command stand for themselves. What moves the tool nowhere is left out.
+    small moves, and its trembling goes out of it. Steps around a change of the gripper's command stand for
+    themselves. What moves the tool nowhere is left out.
     """
-    enough = np.full(len(action), config.stride)
-    if by_hand is not None:
-        enough[~by_hand] *= _OWN
     alone = _waits_for_gripper(action, config)
     motion = _motion(action)
     begins: list[int] = []
@@ -45,9 +38,9 @@ def strides(
     begin, way = 0, np.zeros(motion.shape[1], np.float32)
     for step in range(len(action)):
         way = way + motion[step]
-        is_far = float(np.linalg.norm(way)) >= enough[step]
+        is_far = float(np.linalg.norm(way)) >= config.stride
         last = step + 1 == len(action) or bool(alone[step + 1])
-        rest = last and float(np.linalg.norm(way)) >= _REST * enough[step]
+        rest = last and float(np.linalg.norm(way)) >= _REST * config.stride
         if alone[step] or is_far or rest:
             begins.append(begin)
             moves.append(way)

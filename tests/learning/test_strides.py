@@ -30,14 +30,6 @@ def test_small_moves_become_one_and_fast_ones_stay() -> None:
     assert joined[:, 0] == pytest.approx([0.8, 0.4, 0.9, 0.6])
 
 
-def test_what_the_policy_drove_may_be_slower() -> None:
-    x = np.array([0.2, 0.2, 0.2, 0.2, 0.05, 0.05, 0.2], np.float32)
-    by_hand = np.array([True] * 2 + [False] * 5)
-    first, joined = strides(np.outer(x, [1, 0, 0]).astype(np.float32), CONFIG, by_hand)
-    assert first.tolist() == [0, 2, 3, 4, 6]
-    assert joined[:, 0] == pytest.approx([0.4, 0.2, 0.2, 0.1, 0.2])
-
-
 def test_trembling_and_pauses_lead_nowhere() -> None:
     x = np.array([0.1, -0.1] * 10 + [0.0] * 10, np.float32)
     assert len(strides(np.outer(x, [0, 1, 0]).astype(np.float32), CONFIG)[0]) == 0
