@@ -59,9 +59,7 @@ class SAC:
         for module in self._modules().values():
             module.to(device)
         self._log_alpha = torch.tensor(math.log(config.initial_temperature)).to(device)
-        self._spread = torch.zeros(
-            (), device=device
-        )  # running spread of Q over a batch; 0 before the first actor update
+        self._spread = torch.zeros((), device=device)  # of Q over a batch, running; 0 before an actor update
         self._updates = 0
         self._actor_updates = 0
         wanted = config.target_entropy
@@ -96,14 +94,9 @@ class SAC:
             return self
         acting = copy.copy(self)
         acting.device = "cpu"
-        acting.normaliser, acting.actor = (
-            copy.deepcopy(self.normaliser).cpu(),
-            copy.deepcopy(self.actor).cpu(),
-        )
-        acting._average, acting._target = (
-            copy.deepcopy(self._average).cpu(),
-            copy.deepcopy(self._target).cpu(),
-        )
+        acting.normaliser = copy.deepcopy(self.normaliser).cpu()
+        acting.actor, acting._average = copy.deepcopy(self.actor).cpu(), copy.deepcopy(self._average).cpu()
+        acting._target = copy.deepcopy(self._target).cpu()
         acting._spread = self._spread.cpu()
         return acting
 
