@@ -657,19 +657,19 @@ class TestCloneMadeAnew:
     def test_a_success_is_imitated_whole_whoever_drove(self, study: Study) -> None:
         learner, successes = study.learner, self.successes(study)
         assert any(not one.operator_steps.all() for one in successes)
-        kept: list[Episode] = []
+        asked: list[Sequence[Episode]] = []
 
-        def cloned(episodes: Sequence[Episode]) -> ChunkedClone:
-            kept.extend(episodes)
+        def cloned(episodes: Sequence[Episode], whole: Sequence[Episode]) -> ChunkedClone:
+            asked.extend((episodes, whole))
             assert learner.clone is not None
             return learner.clone
 
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(learner, "_cloned", cloned)
             study.clone_anew()
-        assert [one.id for one in kept] == [one.id for one in [*study.to_imitate(), *successes]]
-        assert all(one.operator_steps.all() for one in kept)
-        assert not all(learner.episodes[one.id].operator_steps.all() for one in kept)
+        assert [[one.id for one in each] for each in asked] == [
+            [one.id for one in each] for each in (study.to_imitate(), successes)
+        ]
 
     def test_the_new_one_is_corrected_from_then_on_also_after_a_restart(
         self, study: Study, tmp_path: Path
