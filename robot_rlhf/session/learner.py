@@ -222,8 +222,8 @@ class Learner:
 
     def clone_successes(self, shown: Sequence[Episode], successes: Sequence[Episode]) -> bool:
         """Make the policy's clone anew of what was shown and of its own successes, all of their steps
-        whoever drove; False where the old one is kept, being so much better
-        on the demonstrations that both hold out."""
+        whoever drove; False where the old one is kept, being so much better on the demonstrations that both
+        hold out."""
         self.successes_cloned = len(successes)
         new = self._cloned(shown, successes)
         before = None if self.clone is None else self.clone.heldout_error

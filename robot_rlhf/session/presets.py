@@ -22,7 +22,7 @@ def preset(task: str) -> RunConfig:
         )
     if plain == "push":
         return RunConfig(task=task, schedule=ScheduleConfig(demonstrations=15))
-    if plain in ("pick_place", "pick_place_vase"):  # a long way, on which there is more to gain by trying
+    if plain in ("pick_place", "pick_place_vase"):  # which gains nothing by corrections hardly tried
         sac = SACConfig(correction_margin=0.02, log_std_start=-1.2, log_std_low=-1.6)
         return RunConfig(task=task, sac=sac)
     if plain == "stack":
